@@ -1,0 +1,96 @@
+"""The edits of a patch, as they stand in a transaction; `op` says which."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asmu_engine.protocol.version import MAX_CHANNELS, NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Port = Annotated[int, Field(ge=0, lt=MAX_CHANNELS)]
+PortCount = Annotated[int, Field(ge=0, le=MAX_CHANNELS)]
+
+
+class _Edit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+
+class Add(_Edit):
+    """A new node.
+
+    >>> Add(node="sine1", kind="sine", outputs=1, parameters={"frequency": 250.0}).model_dump(exclude_defaults=True)
+    {'node': 'sine1', 'kind': 'sine', 'outputs': 1, 'parameters': {'frequency': 250.0}}
+    """
+
+    op: Literal["add"] = "add"
+    node: Name
+    kind: Name
+    inputs: PortCount = 0
+    outputs: PortCount = 0
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Remove(_Edit):
+    """A node and all its connections go."""
+
+    op: Literal["remove"] = "remove"
+    node: Name
+
+
+class Resize(_Edit):
+    """A node gets another number of ports; the state of the channels that stay is kept."""
+
+    op: Literal["resize"] = "resize"
+    node: Name
+    inputs: PortCount
+    outputs: PortCount
+
+
+class Connect(_Edit):
+    """Output `output` of `source` feeds input `input` of `target`; an input has one source at most.
+
+    Ports count from 0. The node ``in`` has the device's input channels as outputs, ``out`` its output channels as
+    inputs: port 0 is channel 1.
+
+    >>> Connect(source="sine1", output=0, target="out", input=1).model_dump()
+    {'op': 'connect', 'source': 'sine1', 'output': 0, 'target': 'out', 'input': 1}
+    """
+
+    op: Literal["connect"] = "connect"
+    source: Name
+    output: Port
+    target: Name
+    input: Port
+
+
+class Disconnect(_Edit):
+    """Input `input` of `target` loses its source and reads silence."""
+
+    op: Literal["disconnect"] = "disconnect"
+    target: Name
+    input: Port
+
+
+class Set(_Edit):
+    """Parameters of a node change.
+
+    >>> Set(node="gain1", parameters={"gain": 0.5}).model_dump()
+    {'op': 'set', 'node': 'gain1', 'parameters': {'gain': 0.5}}
+    """
+
+    op: Literal["set"] = "set"
+    node: Name
+    parameters: dict[str, Any]
+
+
+class Call(_Edit):
+    """A node does one of the calls of its kind, e.g. ``restart``."""
+
+    op: Literal["call"] = "call"
+    node: Name
+    call: Name
+
+
+Edit = Annotated[Add | Remove | Resize | Connect | Disconnect | Set | Call, Field(discriminator="op")]

@@ -1,0 +1,32 @@
+"""Version and limits of the protocol; they change apart from the library's own version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+"""Raised by one whenever an older client could misunderstand a message."""
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""Largest request, in bytes. Bulk audio goes through rings, never through messages."""
+
+MAX_MESSAGE_DEPTH: Final = 16
+"""Deepest nesting of maps and arrays in a message."""
+
+MAX_NODES: Final = 8192
+"""Most nodes that a patch may hold."""
+
+MAX_CHANNELS: Final = 1024
+"""Most input or output ports of one node, and most channels of a device."""
+
+MAX_EDITS: Final = 65536
+"""Most edits in one transaction."""
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
+"""Names of engines, nodes, rings and clients: letters, digits, ``_ . -``, at most 63."""
+
+INPUTS_NODE: Final = "in"
+"""Reserved node whose outputs are the device's input channels (port 0 is channel 1)."""
+
+OUTPUTS_NODE: Final = "out"
+"""Reserved node whose inputs are the device's output channels (port 0 is channel 1)."""
