@@ -1,0 +1,1 @@
+"""Real time: core base classes, schedule, mailbox, the block runner that a device calls, scheduling of its thread."""

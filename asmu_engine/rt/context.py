@@ -1,0 +1,61 @@
+"""What a core may know of the moment it runs in, and how it tells the control thread something."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Context:
+    """Shared by the runner and all its cores; written by the runner alone, before each run of the schedule.
+
+    Attributes
+    ----------
+    position
+        Frame position of the first frame of this call of `process`.
+    monotonic_ns, utc_ns
+        When that frame was due, nanoseconds.
+    lost_cause
+        Ring cause code of a jump of the axis right before this block, 0 for none.
+    notices
+        What happened, for the control thread: dictionaries, appended in the callback, taken outside.
+    """
+
+    position: int = 0
+    monotonic_ns: int = 0
+    utc_ns: int = 0
+    lost_cause: int = 0
+    notices: deque[dict[str, Any]] = field(default_factory=deque)
+
+    def notify(self, node: str, what: str) -> None:
+        """Tell the clients that something happened at a node, e.g. ``finished``."""
+        self.notices.append({"event": "node", "node": node, "what": what, "position": self.position})
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a core is prepared for.
+
+    Attributes
+    ----------
+    samplerate
+        Hz.
+    blocksize
+        Most frames that one call of `process` gets.
+    inputs, outputs
+        Number of its ports.
+    node
+        Name of its node.
+    ring
+        Segment name of its ring, for taps and feeds.
+    """
+
+    samplerate: float
+    blocksize: int
+    inputs: int
+    outputs: int
+    context: Context
+    node: str = ""
+    ring: str = ""
