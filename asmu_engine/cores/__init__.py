@@ -1,0 +1,1 @@
+"""The cores that every engine has, one ACore a file."""

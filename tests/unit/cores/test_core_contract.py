@@ -1,0 +1,89 @@
+"""What every core promises, checked for every core that needs no ring."""
+
+import numpy as np
+import pytest
+
+from asmu_engine.audio.kinds import Kinds
+from asmu_engine.rt.acore import ACore
+from asmu_engine.rt.context import Context, Setup
+
+KINDS = Kinds()
+PLAIN = [kind for kind in KINDS.catalogue() if not kind.ring]
+CHANNELS = [1, 2, 64]
+FRAMES = 1000
+
+
+def make(kind_name: str, channels: int, blocksize: int = FRAMES, **values: object) -> ACore:
+    kind = next(k for k in PLAIN if k.name == kind_name)
+    inputs = channels if kind.inputs.maximum else 0
+    outputs = channels if kind.outputs.maximum else 0
+    return KINDS[kind_name](Setup(48000.0, blocksize, inputs, outputs, Context(), node="x"), values)
+
+
+def run(core: ACore, signal: np.ndarray, cuts: list[int]) -> np.ndarray:
+    outputs = np.full((len(signal), core.setup.outputs), np.nan, dtype=np.float32)
+    for start, stop in zip([0, *cuts], [*cuts, len(signal)], strict=True):
+        core.process(signal[start:stop, : core.setup.inputs], outputs[start:stop])
+    return outputs
+
+
+@pytest.fixture(params=[kind.name for kind in PLAIN])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=CHANNELS)
+def channels(request):
+    return request.param
+
+
+@pytest.fixture
+def signal(channels):
+    return np.random.default_rng(1).standard_normal((FRAMES, channels)).astype(np.float32)
+
+
+def test_any_cut_of_the_blocks_gives_the_same_samples(kind, channels, signal):
+    whole = run(make(kind, channels), signal, [])
+    for cuts in ([1], [999], [64, 128, 500], list(range(1, 1000))):
+        assert np.array_equal(run(make(kind, channels), signal, cuts), whole)
+
+
+def test_reset_repeats_exactly(kind, channels, signal):
+    core = make(kind, channels)
+    first = run(core, signal, [300])
+    core.reset()
+    assert np.array_equal(run(core, signal, [300]), first)
+
+
+def test_finite_in_finite_out_and_all_written(kind, channels, signal):
+    assert np.isfinite(run(make(kind, channels), signal, [])).all()
+
+
+def test_a_smaller_and_a_larger_node_take_over(kind, channels, signal):
+    core = make(kind, channels)
+    run(core, signal, [])
+    for other in (max(1, channels - 1), channels + 1):
+        successor = make(kind, other)
+        successor.adopt(core)
+        wide = np.zeros((FRAMES, other), dtype=np.float32)
+        assert np.isfinite(run(successor, wide, [500])).all()
+
+
+def test_process_keeps_no_memory(kind):
+    import tracemalloc
+
+    core = make(kind, 2, blocksize=4096)
+    block = np.ones((4096, 2), dtype=np.float32)
+    outputs = np.empty((4096, core.setup.outputs), dtype=np.float32)
+    inputs = block[:, : core.setup.inputs]
+    for _ in range(10):
+        core.process(inputs, outputs)
+    tracemalloc.start()
+    core.process(inputs, outputs)
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    core.process(inputs, outputs)
+    after, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 200
+    assert peak - before < 8192  # views and numpy's own iterators, never an array of a block (32 KiB)
