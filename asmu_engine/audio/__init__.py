@@ -1,0 +1,1 @@
+"""The audio process: control thread, builder of schedules, device."""

@@ -1,0 +1,180 @@
+"""The engine inside a process: builder, runner and device, driven by one control thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from asmu_engine.audio.builder import Builder, Edit
+from asmu_engine.audio.compiler import Wiring
+from asmu_engine.audio.kinds import Kinds
+from asmu_engine.cores.feed import AFeed
+from asmu_engine.cores.tap import ATap
+from asmu_engine.devices.base import Device
+from asmu_engine.devices.open import open_device
+from asmu_engine.protocol.device import device_from_wire, parse_device
+from asmu_engine.protocol.errors import DeviceError
+from asmu_engine.rt.mailbox import PreparedEdit
+from asmu_engine.rt.runner import Runner
+from asmu_engine.shm.status import StatusPage
+
+
+class AudioEngine:
+    """Graph, schedule and device of one engine; every method belongs to the control thread."""
+
+    def __init__(
+        self,
+        device: str | dict[str, Any],
+        samplerate: float,
+        blocksize: int,
+        *,
+        plugins: Iterable[str] = (),
+        status: StatusPage | None = None,
+        position: int = 0,
+        on_end: Callable[[str], None] | None = None,
+        thread_setup: Callable[[], None] | None = None,
+    ) -> None:
+        self.samplerate = samplerate
+        self.blocksize = blocksize
+        self.kinds = Kinds(plugins)
+        self.runner = Runner(samplerate, blocksize, status, position)
+        self._spec = parse_device(device) if isinstance(device, str) else device_from_wire(device)
+        self._builder = Builder(self.kinds, samplerate, blocksize, self.runner.context)
+        self._device: Device | None = None
+        self._on_end = on_end
+        self._thread_setup = thread_setup
+        if status is not None:
+            status.describe(samplerate, blocksize)
+
+    @property
+    def running(self) -> bool:
+        """True while the device calls back."""
+        return self._device is not None and self._device.running
+
+    def edit(self, edits: list[Edit]) -> int:
+        """Apply one transaction; returns the frame position from which it holds."""
+        return self._post(self._builder.build(edits))
+
+    def start(
+        self,
+        inputs: list[int] | None = None,
+        outputs: list[int] | None = None,
+        end_block: int | None = None,
+        drop: int = 0,
+        reset: bool = True,
+    ) -> dict[str, Any]:
+        """Open the device and run; the facts of the stream as plain data."""
+        if self.running:
+            raise DeviceError("the stream already runs; stop it first", code="device_state", where="start")
+        self._close_device()
+        device = open_device(self._spec, self.samplerate, self.blocksize, inputs, outputs)
+        try:
+            wiring = Wiring(_columns(device.inputs), _columns(device.outputs))
+            prepared = PreparedEdit(schedule=self._builder.rewire(wiring))
+            if reset:
+                prepared.calls = [(core, "reset") for core in self._builder.graph.cores.values()]
+            self._post(prepared)
+            self.runner.begin_stream(end_block, drop)
+            device.hold = self._hold
+            device.thread_setup = self._thread_setup
+            facts = _describe(device, self._spec.kind)
+            position = self.runner.position
+            device.start(self.runner, self._ended)
+        except BaseException:
+            device.close()
+            self._builder.wiring = Wiring()
+            raise
+        self._device = device
+        return {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": position}
+
+    def stop(self) -> None:
+        """Stop and close the device; without effect when none is open."""
+        self._close_device()
+        self._builder.wiring = Wiring()
+        self.runner.run_edits()
+
+    def step(self, blocks: int) -> int:
+        """Have an offline device process so many blocks; returns how many it did."""
+        if self._device is None:
+            raise DeviceError("no stream is open; start it first", code="device_state", where="step")
+        return self._device.step(blocks)
+
+    def fault(self, fault: str, blocks: int, frames: int) -> None:
+        """Make the device fail on purpose, where it can."""
+        if self._device is None:
+            raise DeviceError("no stream is open; start it first", code="device_state", where="fault")
+        self._device.fault(fault, blocks, frames)
+
+    def profile(self, enabled: bool | None) -> dict[str, float]:
+        """Switch timing of the cores on or off; microseconds a block of each node so far."""
+        schedule = self.runner.schedule
+        times: dict[str, float] = {}
+        for step in schedule.steps:
+            node = step.core.setup.node
+            times[node] = times.get(node, 0.0) + (step.nanoseconds / step.calls / 1e3 if step.calls else 0.0)
+        if enabled is not None:
+            schedule.profiling = enabled
+        return times
+
+    def tidy(self) -> list[dict[str, Any]]:
+        """Free what edits have replaced; returns what the callback had to say since the last call."""
+        for edit in self.runner.mailbox.collect():
+            for core in edit.retired:
+                core.close()
+        notices = self.runner.context.notices
+        said = []
+        while notices:
+            said.append(notices.popleft())
+        return said
+
+    def close(self) -> None:
+        """Stop, and let go of every core."""
+        self._close_device()
+        self.runner.run_edits()
+        self.tidy()
+        for core in self._builder.graph.cores.values():
+            core.close()
+
+    def _post(self, prepared: PreparedEdit) -> int:
+        at = self.runner.mailbox.post(prepared)
+        if not self.running:
+            self.runner.run_edits()
+        return at
+
+    def _ended(self, reason: str) -> None:
+        if self._on_end is not None:
+            self._on_end(reason)
+
+    def _close_device(self) -> None:
+        device, self._device = self._device, None
+        if device is not None:
+            device.stop()
+            device.close()
+
+    def _hold(self, frames: int) -> bool:
+        """Unpaced devices wait while a paced reader would lose frames or a feed has none for the next block."""
+        for core in list(self._builder.graph.cores.values()):
+            if isinstance(core, ATap) and core.room() < frames:
+                return True
+            if isinstance(core, AFeed) and not core.primed(frames):
+                return True
+        return False
+
+
+def _columns(channels: tuple[int, ...]) -> dict[int, int]:
+    return {channel - 1: column for column, channel in enumerate(channels)}
+
+
+def _describe(device: Device, kind: str) -> dict[str, Any]:
+    return {
+        "name": device.name,
+        "host_api": device.host_api,
+        "kind": kind,
+        "inputs": list(device.inputs),
+        "outputs": list(device.outputs),
+        "max_inputs": device.max_inputs,
+        "max_outputs": device.max_outputs,
+        "input_latency": device.input_latency,
+        "output_latency": device.output_latency,
+        "paced": device.paced,
+    }

@@ -1,0 +1,162 @@
+"""The audio process: one control thread that serves the host's pipe, and the device's callback."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from asmu_engine.protocol.errors import AsmuError, EngineError
+from asmu_engine.protocol.pipe import MessagePipe
+
+if TYPE_CHECKING:
+    from asmu_engine.audio.engine import AudioEngine
+
+_TIDY_SECONDS = 0.02
+_CONTROL_PRIORITY = 5
+"""SCHED_FIFO priority of the control thread: far below the audio, above users' programs. It must not lose its
+processor while it holds the interpreter that the callback waits for."""
+
+
+class AudioProcess:
+    """Serves commands in their order; a second thread frees what edits replaced and passes on the callback's notices."""
+
+    def __init__(self, pipe: MessagePipe) -> None:
+        self._pipe = pipe
+        self._engine: AudioEngine | None = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._audio_grant = "normal: no stream has run"
+        self._priority = 0
+        self._realtime: dict[str, Any] = {}
+
+    def serve(self) -> int:
+        """Until the host says quit or is gone; returns the exit status."""
+        tidier = threading.Thread(target=self._keep_tidy, name="tidy", daemon=True)
+        tidier.start()
+        while (message := self._pipe.receive()) is not None:
+            if message["do"] == "quit":
+                self._close()
+                self._pipe.send({"id": message["id"], "result": {}})
+                return 0
+            self._answer(message)
+        # The host is gone: nobody is left to clean up after this process, so end at once and silently.
+        self._close()
+        return 0
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        command: Callable[..., dict[str, Any]] | None = getattr(self, "_do_" + str(message.get("do")), None)
+        arguments = {key: value for key, value in message.items() if key not in ("id", "do")}
+        try:
+            if command is None:
+                raise EngineError(f"the audio process has no command {message.get('do')!r}", code="engine_failed")
+            result = command(**arguments)
+        except AsmuError as error:
+            self._pipe.send({"id": message["id"], "error": error.to_wire()})
+        except Exception as error:  # noqa: BLE001 - a command that fails in any way is answered, and the next one served
+            failure = EngineError(f"{type(error).__name__}: {error}", code="engine_failed", where=str(message.get("do")))
+            self._pipe.send({"id": message["id"], "error": failure.to_wire()})
+        else:
+            self._pipe.send({"id": message["id"], "result": result})
+
+    # ---- commands
+
+    def _do_configure(self, engine: str, config: dict[str, Any], position: int) -> dict[str, Any]:
+        from asmu_engine.audio.engine import AudioEngine
+        from asmu_engine.rt import scheduling
+        from asmu_engine.shm.status import StatusPage
+
+        self._priority = int(config["priority"])
+        self._engine = AudioEngine(
+            config["device"],
+            config["samplerate"],
+            config["blocksize"],
+            plugins=config["plugins"],
+            status=StatusPage.attach(engine),
+            position=position,
+            on_end=self._tell_end,
+            thread_setup=self._set_up_audio_thread,
+        )
+        memory = scheduling.lock_memory() if config["lock_memory"] else "not asked for"
+        control = min(_CONTROL_PRIORITY, max(self._priority - 1, 0))
+        self._realtime = {
+            "memory": memory,
+            "control_thread": scheduling.make_thread_realtime(control),
+            "garbage_collector": scheduling.quiet_interpreter(),
+            "switch_interval_us": round(scheduling.SWITCH_INTERVAL * 1e6),
+        }
+        return {
+            "pid": os.getpid(),
+            "catalogue": [kind.to_wire() for kind in self._engine.kinds.catalogue()],
+            "realtime": self._grants(),
+        }
+
+    def _do_edit(self, edits: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"at": self._ready().edit(edits)}
+
+    def _do_start(self, **arguments: Any) -> dict[str, Any]:
+        return self._ready().start(**arguments)
+
+    def _do_stop(self) -> dict[str, Any]:
+        self._ready().stop()
+        return {"position": self._ready().runner.position}
+
+    def _do_step(self, blocks: int) -> dict[str, Any]:
+        return {"blocks": self._ready().step(blocks), "position": self._ready().runner.position}
+
+    def _do_profile(self, enabled: bool | None) -> dict[str, Any]:
+        return {"nodes": self._ready().profile(enabled)}
+
+    def _do_fault(self, fault: str, blocks: int, frames: int) -> dict[str, Any]:
+        self._ready().fault(fault, blocks, frames)
+        return {}
+
+    def _do_grants(self) -> dict[str, Any]:
+        return self._grants()
+
+    # ---- threads
+
+    def _set_up_audio_thread(self) -> None:
+        from asmu_engine.rt.scheduling import make_thread_realtime
+
+        self._audio_grant = make_thread_realtime(self._priority)
+        self._pipe.send({"event": "realtime", "realtime": self._grants()})
+
+    def _tell_end(self, reason: str) -> None:
+        self._pipe.send({"event": "ended", "reason": reason})
+
+    def _keep_tidy(self) -> None:
+        while not self._over.wait(_TIDY_SECONDS):
+            self._tidy()
+
+    def _tidy(self) -> None:
+        with self._lock:
+            if self._engine is not None:
+                for notice in self._engine.tidy():
+                    self._pipe.send(notice)
+
+    def _grants(self) -> dict[str, Any]:
+        return {"audio_thread": self._audio_grant, **self._realtime}
+
+    def _ready(self) -> AudioEngine:
+        if self._engine is None:
+            raise EngineError("the audio process is not configured yet", code="engine_state", where="configure")
+        return self._engine
+
+    def _close(self) -> None:
+        self._over.set()
+        self._tidy()
+        with self._lock:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.close()
+
+
+def main() -> int:
+    """Entry of ``python -m asmu_engine.audio``."""
+    # One process is one voice: numerical libraries must not start threads of their own beside the audio thread.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    process = AudioProcess(MessagePipe.of_this_process())
+    return process.serve()
