@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from asmu_engine.protocol.errors import RingError
+from asmu_engine.shm.create import RingKind, close_ring
+from asmu_engine.shm.feed import FeedReader, FeedWriter
+
+
+@pytest.fixture
+def feed(make_ring):
+    name = make_ring(capacity=16, kind=RingKind.FEED)
+    with FeedWriter(name) as writer, FeedReader(name) as reader:
+        yield writer, reader
+
+
+def take(reader: FeedReader, frames: int) -> np.ndarray:
+    out = np.full((frames, reader.channels), np.nan, np.float32)
+    got = reader.read_into(out)
+    assert not out[got:].any()
+    return out[:got]
+
+
+def test_frames_arrive_in_order_over_the_edge(feed, ramp):
+    writer, reader = feed
+    sent = received = 0
+    for _ in range(50):
+        sent += writer.write(ramp(sent, 7))
+        out = take(reader, 5)
+        assert np.array_equal(out, ramp(received, len(out)))
+        received += len(out)
+        assert (writer.position, reader.position, writer.consumed) == (sent, received, received)
+        assert reader.fill == sent - received == 16 - writer.space
+    assert writer.underflow == reader.underflow == 0
+
+
+def test_the_writer_never_overtakes(feed, ramp):
+    writer, reader = feed
+    assert writer.space == 16
+    assert writer.write(ramp(0, 20)) == 16
+    assert writer.write(ramp(16, 4)) == 0
+    take(reader, 3)
+    assert writer.space == 3
+    assert writer.write(ramp(16, 4)) == 3
+    assert np.array_equal(take(reader, 16), ramp(3, 16))
+
+
+def test_what_is_missing_is_zeros_and_counted(feed, ramp):
+    writer, reader = feed
+    assert len(take(reader, 4)) == 0
+    writer.write(ramp(0, 6))
+    assert len(take(reader, 10)) == 6
+    assert reader.underflow == writer.underflow == 8
+    writer.write(ramp(6, 4))
+    assert np.array_equal(take(reader, 4), ramp(6, 4))
+
+
+def test_the_end_is_no_underflow(feed, ramp):
+    writer, reader = feed
+    writer.write(ramp(0, 6))
+    assert not reader.primed(7)
+    assert reader.primed(6)
+    writer.finish()
+    assert reader.primed(7)
+    assert not reader.finished
+    take(reader, 4)
+    assert not reader.finished
+    assert np.array_equal(take(reader, 4), ramp(4, 2))
+    assert reader.finished
+    assert len(take(reader, 4)) == 0
+    assert reader.underflow == 0
+
+
+def test_a_jump_drops_what_was_not_played(feed, ramp):
+    writer, reader = feed
+    writer.write(ramp(0, 16))
+    writer.finish()
+    take(reader, 4)
+    assert writer.jump() == 16
+    assert writer.space == 4  # until the reader has seen it
+    assert (reader.primed(1), reader.fill, writer.space) == (False, 0, 16)
+    writer.write(ramp(100, 8))
+    assert np.array_equal(take(reader, 8), ramp(100, 8))
+    assert not reader.finished
+    assert reader.underflow == 0
+
+
+def test_a_jump_is_seen_by_the_read_itself(feed, ramp):
+    writer, reader = feed
+    writer.write(ramp(0, 10))
+    writer.jump()
+    writer.write(ramp(50, 6))
+    assert np.array_equal(take(reader, 6), ramp(50, 6))
+    assert (reader.position, writer.consumed) == (16, 16)
+
+
+def test_both_ends_can_be_taken_over(feed, ramp):
+    writer, reader = feed
+    writer.write(ramp(0, 10))
+    take(reader, 4)
+    take(reader, 8)
+    with FeedWriter(writer.name) as second, FeedReader(writer.name) as other:
+        assert (second.position, other.position, other.underflow) == (10, 10, 2)
+        second.write(ramp(10, 3))
+        assert np.array_equal(take(other, 3), ramp(10, 3))
+        assert other.generation == 2
+    assert not reader.closed
+
+
+def test_waiting_for_space(feed, ramp, monkeypatch):
+    writer, reader = feed
+    writer.write(ramp(0, 16))
+    assert not writer.wait(1, timeout=0)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        take(reader, 2)
+
+    monkeypatch.setattr("asmu_engine.shm.feed.time.sleep", sleep)
+    assert writer.wait(5)
+    assert len(pauses) == 3
+    assert max(pauses) <= 0.01
+    assert writer.wait(1000, timeout=5)  # no more than the feed holds
+    assert writer.space == 16
+
+
+def test_waiting_for_space_ends_with_the_engine(feed, ramp):
+    writer, _ = feed
+    writer.write(ramp(0, 16))
+    close_ring(writer.name)
+    assert writer.closed
+    assert not writer.wait(1)
+
+
+def test_blocks_of_other_channels_are_refused(feed):
+    writer, reader = feed
+    for channels in (1, 3):
+        with pytest.raises(RingError, match="2 channels") as caught:
+            writer.write(np.zeros((4, channels), np.float32))
+        assert caught.value.code == "ring_shape"
+        with pytest.raises(RingError, match="2 channels") as caught:
+            reader.read_into(np.zeros((4, channels), np.float32))
+        assert caught.value.code == "ring_shape"
+
+
+def test_reading_allocates_no_data(make_ring):
+    name = make_ring(capacity=1000, channels=64, kind=RingKind.FEED)
+    out = np.empty((256, 64), np.float32)
+    with FeedWriter(name) as writer, FeedReader(name) as reader:
+        writer.write(np.ones((900, 64), np.float32))
+        tracemalloc.start()
+        try:
+            for _ in range(10):
+                reader.read_into(out)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 4096
