@@ -1,0 +1,193 @@
+"""A player: from a sound file to a feed's ring, which it keeps full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile
+
+from asmu_engine.disk.formats import system_text
+from asmu_engine.disk.job import Job, Pace, Send
+from asmu_engine.protocol.errors import AsmuError, DiskError
+from asmu_engine.shm.feed import FeedWriter
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+def open_file(path: str, start: int, loop: bool, channels: int, samplerate: float) -> soundfile.SoundFile:
+    """The file to play, at frame `start`.
+
+    Raises
+    ------
+    DiskError
+        ``file_unreadable``; ``file_format`` where it has other channels or another samplerate than the feed, or no frame
+        to play at `start`.
+    """
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise DiskError(f"cannot read {path}: {_why_unreadable(path, error)}", code="file_unreadable", where=path) from error
+    try:
+        if (file.channels, file.samplerate) != (channels, samplerate):
+            raise DiskError(
+                f"{path} has {file.channels} channels at {file.samplerate} Hz, the feed {channels} at {samplerate:g} Hz; "
+                "make a player of the file's channels, or convert the file",
+                code="file_format",
+                where=path,
+            )
+        if start > file.frames or (loop and not file.frames):
+            raise DiskError(
+                f"{path} has {file.frames} frames: nothing to play from frame {start}{' in a loop' if loop else ''}",
+                code="file_format",
+                where=path,
+            )
+        if start:
+            file.seek(start)
+    except soundfile.SoundFileError as error:
+        file.close()
+        raise DiskError(f"cannot play {path} from frame {start}: {system_text(error)}", code="file_format", where=path) from error
+    except DiskError:
+        file.close()
+        raise
+    return file
+
+
+class Player(Job):
+    """Reads ahead by as much as the ring holds. A loop is gapless: the file's first frame follows its last one.
+
+    Parameters
+    ----------
+    number, send
+        See `Job`.
+    feed
+        Writing end of the feed; what another player left in it is dropped.
+    file
+        From `open_file`.
+    loop
+        Go on at frame 0 after the last one, for ever.
+    request
+        Answered once the ring is full, or holds the rest of the file.
+    """
+
+    def __init__(self, number: int, send: Send, feed: FeedWriter, file: soundfile.SoundFile, *, loop: bool, request: int) -> None:
+        super().__init__(number, send)
+        self.ring = feed.name
+        self._feed = feed
+        self._file = file
+        self._loop = loop
+        self._prime_request: int | None = request
+        self._start = file.tell()
+        self._frames: int = file.frames
+        self._base = feed.jump()
+        self._read_all = False
+        self._played = self._ahead = 0
+        rows = max(1, min(feed.capacity, _CHUNK_BYTES // (4 * feed.channels)))
+        self._buffer = np.empty((rows, feed.channels), np.float32)
+
+    def status(self) -> dict[str, Any]:
+        """Frames ``played`` since the start, the frame ``position`` in the file that comes next, and finished ``loops``.
+
+        ``ahead``: frames in the ring that are yet to be played.
+        """
+        reached = self._start + self._played
+        looped = self._loop and self._frames > 0
+        return {
+            "job": self.number,
+            "kind": "play",
+            "state": self.state,
+            "path": str(self._file.name),
+            "samplerate": self._file.samplerate,
+            "channels": self._file.channels,
+            "frames": self._frames,
+            "played": self._played,
+            "ahead": self._ahead,
+            "seconds": self._played / self._file.samplerate,
+            "position": reached % self._frames if looped else reached,
+            "loops": reached // self._frames if looped else 0,
+        }
+
+    def _work(self) -> None:
+        try:
+            self._fill()
+        finally:
+            self._file.close()
+            self._feed.close()
+
+    def _fill(self) -> None:
+        feed = self._feed
+        pace = Pace(feed.capacity)
+        try:
+            while not self._stop_asked and not feed.closed:
+                if self._read_all:
+                    self._note_played()
+                    if feed.consumed >= feed.position:
+                        return
+                    moved = 0
+                else:
+                    moved = self._feed_some()
+                self._note_played()
+                if self._prime_request is not None and (self._read_all or feed.space == 0):
+                    request, self._prime_request = self._prime_request, None
+                    self._answer(request)
+                self._progress()
+                pace.rest(moved, self._wake)
+            # What was read ahead is not to be heard any more.
+            self._note_played()
+            feed.jump()
+        finally:
+            feed.finish()
+
+    def _feed_some(self) -> int:
+        rows = min(self._feed.space, len(self._buffer))
+        if not rows:
+            return 0
+        filled = 0
+        try:
+            while filled < rows:
+                got = len(self._file.read(out=self._buffer[filled:rows]))
+                filled += got
+                if filled == rows:
+                    break
+                if not self._loop:
+                    self._read_all = True
+                    break
+                if not got and not self._file.tell():
+                    raise OSError("it holds no frame after all")
+                self._file.seek(0)
+        except (soundfile.SoundFileError, OSError) as error:
+            self._feed.write(self._buffer[:filled])
+            name = str(self._file.name)
+            raise DiskError(
+                f"{name} is damaged or was cut short: {system_text(error)}; it was played up to frame {self._file.tell()}",
+                code="file_unreadable",
+                where=name,
+            ) from error
+        self._feed.write(self._buffer[:filled])
+        if not self._loop and self._file.tell() >= self._frames:
+            self._read_all = True
+        if self._read_all:
+            self._feed.finish()
+        return filled
+
+    def _note_played(self) -> None:
+        """Kept here, because a status may be asked for when the feed has been let go of."""
+        consumed = self._feed.consumed
+        self._played = max(self._played, consumed - self._base)
+        self._ahead = self._feed.position - max(consumed, self._base)
+
+    def _end(self, state: str, error: AsmuError | None) -> None:
+        request, self._prime_request = self._prime_request, None
+        super()._end(state, error)
+        if request is not None:
+            self._answer(request)
+
+
+def _why_unreadable(path: str, error: Exception) -> str:
+    """The system's reason where it has one: libsndfile only says "System error"."""
+    try:
+        with Path(path).open("rb"):
+            return system_text(error)
+    except OSError as reason:
+        return str(reason.strerror)
