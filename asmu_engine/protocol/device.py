@@ -24,9 +24,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asmu_engine.protocol.arrays import Array
-from asmu_engine.protocol.device_text import as_text, comma, escape, index_or_name, path_or_taps, unescape
+from asmu_engine.protocol.device_text import as_text, comma, escape, index_or_name, path_or_taps, rows, unescape
 from asmu_engine.protocol.errors import ConfigError
-from asmu_engine.protocol.nested import rows_from_text, to_array, transposed
+from asmu_engine.protocol.nested import to_array
 from asmu_engine.protocol.version import MAX_CHANNELS
 
 MAX_DELAY_FRAMES = 2**24
@@ -265,17 +265,11 @@ def _fields(cls: type[DeviceSpec], rest: str) -> dict[str, Any]:
             raise _bad_text(f"{_kind(cls)}: {key!r} is not key=value; the keys are: {', '.join(cls.options())}", key)
         if name in fields:
             raise _bad_text(f"{_kind(cls)}: {name} is given twice", name)
-        fields[name] = _rows(cls, key, value) if key in ("matrix", "taps") else unescape(value, known)
+        try:
+            fields[name] = rows(key, value) if key in ("matrix", "taps") else unescape(value, known)
+        except ValueError as error:
+            raise _bad_text(f"{_kind(cls)}: {key}={value}: {error}", key) from None
     return fields
-
-
-def _rows(cls: type[DeviceSpec], key: str, text: str) -> Array | None:
-    """``1:0.5/0:1`` as the array of option `key`: a row is an input, of gains (``matrix``) or of taps (``taps``)."""
-    try:
-        rows = to_array(rows_from_text(text), axes=(2,))
-    except ValueError as error:
-        raise _bad_text(f"{_kind(cls)}: {key}={text}: numbers with ':' between values, '/' between rows ({error})", key) from None
-    return transposed(rows) if key == "taps" and rows is not None else rows
 
 
 def _kind(cls: type[DeviceSpec]) -> str:

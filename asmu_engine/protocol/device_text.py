@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from asmu_engine.protocol.arrays import Array
-from asmu_engine.protocol.nested import number_text, text_from_rows, to_array, transposed
+from asmu_engine.protocol.nested import number_text, rows_from_text, text_from_rows, to_array, transposed
 
 
 def path_or_taps(value: Any) -> Any:
@@ -15,6 +15,15 @@ def path_or_taps(value: Any) -> Any:
         return value or None
     taps = to_array(value, axes=(1, 2))
     return Array("f8", taps.shape[:1], taps.data) if taps is not None and taps.shape[1:] == (1,) else taps
+
+
+def rows(key: str, text: str) -> Array | None:
+    """``1:0.5/0:1`` as the array of option `key`: a row is an input, of gains (``matrix``) or of taps (``taps``)."""
+    try:
+        array = to_array(rows_from_text(text), axes=(2,))
+    except ValueError as error:
+        raise ValueError(f"write numbers with ':' between values and '/' between rows ({error})") from None
+    return transposed(array) if key == "taps" and array is not None else array
 
 
 def index_or_name(value: Any) -> Any:

@@ -123,13 +123,16 @@ class Fault(Request):
 
 
 class Record(Request):
-    """The disk process writes the tap `node` to `path` (absolute) from its first frame on; answered with a job id."""
+    """The disk process writes the tap `node` to `path` (absolute) from its first frame on; answered with a job id.
+
+    `format` and `subtype` are libsndfile's names; an empty subtype is the finest that the format holds.
+    """
 
     type: Literal["record"] = "record"
     node: Name
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     format: str = "WAV"
-    subtype: str = "FLOAT"
+    subtype: str = ""
     tags: dict[str, str] = Field(default_factory=dict)
 
 

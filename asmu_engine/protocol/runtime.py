@@ -48,7 +48,14 @@ def runtime_root() -> Path:
             # platformdirs warns where XDG_RUNTIME_DIR is unset; its fall-back in the temporary folder serves us as well.
             warnings.simplefilter("ignore")
             root = Path(platformdirs.user_runtime_dir("asmu"))
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{root} cannot be made a folder: {error.strerror}; set ASMU_RUNTIME_DIR to a folder of yours",
+            code="bad_config",
+            where=str(root),
+        ) from None
     if os.name == "posix":
         state = root.stat()
         if state.st_uid != os.getuid():
