@@ -1,0 +1,381 @@
+"""The audio process as the host sees it: started, configured, watched, ended from outside where it hangs, replaced."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from asmu_engine.config import EngineConfig
+from asmu_engine.host.child import Answer, Child, describe_exit
+from asmu_engine.host.command import python_command
+from asmu_engine.host.events import Topic
+from asmu_engine.host.loop import Loop
+from asmu_engine.host.replay import in_parts
+from asmu_engine.protocol.errors import AsmuError, DeviceError, EngineError
+from asmu_engine.shm.status import StatusPage
+
+_log = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 0.1
+CEASED_SECONDS: Final = 1.0
+CEASED_BLOCKS: Final = 8
+"""Callbacks have ceased when none came for so long, whichever of the two is longer."""
+
+CONFIGURE_SECONDS: Final = 30.0
+EDIT_SECONDS: Final = 30.0
+START_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 10.0
+MAX_RESTARTS: Final = 3
+RESTART_WINDOW_SECONDS: Final = 60.0
+
+
+class Owner(Protocol):
+    """What the audio process's supervisor needs of the engine around it."""
+
+    def audio_ready(self, catalogue: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A fresh process is configured; returns the edits that rebuild the patch."""
+
+    def audio_up(self) -> None:
+        """The patch is in place: edits may go on."""
+
+    def audio_down(self) -> None:
+        """The process is gone: edits must wait."""
+
+    def audio_failed(self, error: AsmuError) -> None:
+        """There will be no other process."""
+
+    def device_running(self, device: dict[str, Any] | None) -> None:
+        """The device runs (with these facts), or no more (None)."""
+
+    def device_lost(self, reason: str) -> None:
+        """The device went away under a running stream."""
+
+    def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
+        """One event."""
+
+
+class Audio:
+    """Supervisor of the audio process and of the device that runs in it.
+
+    `state`: ``stopped``, ``running``, ``lost`` (the device went away; it can be started again) or ``failed`` (the
+    process died too often). While a process that died is being replaced the state stays what it was.
+    """
+
+    def __init__(self, loop: Loop, config: EngineConfig, page: StatusPage, owner: Owner) -> None:
+        self.state = "stopped"
+        self.device: dict[str, Any] | None = None
+        self.realtime: dict[str, Any] = {}
+        self.restarts = 0
+        self.child: Child | None = None
+        self._loop = loop
+        self._config = config
+        self._page = page
+        self._owner = owner
+        self._up = False
+        self._busy = ""  # "start" or "stop" while that is under way
+        self._started: dict[str, Any] = {}
+        self._resume = False
+        self._hung: str | None = None
+        self._once_up = False
+        self._ended_for_loss = False
+        self._deaths: deque[float] = deque()
+        self._blocks = (0, 0.0)
+        self._end_position: int | None = None
+        self._launched_at = 0
+        self._launch_began = 0.0
+        self._launch_seconds = 0.0
+        self._died_at = 0
+        self._running_since = 0
+        self._lost_at: tuple[int, int] | None = None
+        self._on_closed: Callable[[], None] | None = None
+        loop.every(WATCH_SECONDS, self._watch)
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def ask(self, message: dict[str, Any], answer: Answer, timeout: float | None = EDIT_SECONDS) -> None:
+        """Send a request; EngineError when there is no process to answer it."""
+        if self.child is None or not self._up:
+            what = (
+                "failed and will not be started again; end this engine"
+                if self.state == "failed"
+                else "is being started; try again"
+            )
+            raise EngineError(f"the audio process {what}", code="engine_failed", where="audio", retry=self.state != "failed")
+        self.child.request(message, answer, timeout)
+
+    def start_device(self, message: dict[str, Any], answer: Answer) -> None:
+        """Let the device run. `message` has inputs, outputs, end_block, drop, reset."""
+        if self._busy or self.state == "running":
+            doing = {"start": "being started", "stop": "being stopped"}.get(self._busy, "running already; stop it first")
+            raise EngineError(f"the device is {doing}", code="engine_state", where="start", retry=bool(self._busy))
+
+        def started(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            self._busy = ""
+            if result is not None:
+                self._set_running(message, result)
+                blocks = message["end_block"]
+                self._end_position = (
+                    None if blocks is None else result["position"] + (message["drop"] + blocks) * self._config.blocksize
+                )
+                self._owner.publish("device", {"event": "started", **result})
+                answer(result, None)
+                return
+            if self._hung == "start":
+                error = DeviceError(
+                    f"the device did not start within {START_SECONDS:g} s; the audio process was replaced. Try another device",
+                    code="device_failed",
+                    where=str(self._config.device),
+                    retry=True,
+                )
+            answer(None, error)
+
+        self.ask({"do": "start", **message}, started, START_SECONDS)
+        self._busy = "start"
+
+    def stop_device(self, answer: Answer) -> None:
+        """Let the device stop; no error where it does not run."""
+        self._resume = False
+        if self.state != "running":
+            if self.state == "lost":
+                # The process keeps the device that went away: it may be told to come back, and a start closes it.
+                self._set_state("stopped", "by request")
+            answer({}, None)
+            return
+        if not self._up:  # died, being replaced: then it is simply not started again
+            self._set_stopped("stopped", "by request")
+            answer({}, None)
+            return
+
+        def stopped(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            self._busy = ""
+            if self.state == "running":
+                # A process that did not manage to stop its device has been ended for it, so the device stands still.
+                self._set_stopped("stopped", "by request")
+            answer(result or {}, None)
+
+        self._busy = "stop"
+        self.ask({"do": "stop"}, stopped, STOP_SECONDS)
+
+    # -- life of the process --------------------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Start a process; `Owner.audio_ready` hears of its success, `Owner.audio_failed` of its failure."""
+        self._hung = None
+        self._ended_for_loss = False
+        self._launch_began = time.monotonic()
+        self._launched_at = self._position_ahead()
+        try:
+            self.child = Child(self._loop, "audio", python_command("asmu_engine.audio"), self._take_event, self._ended)
+        except OSError as error:
+            self._fail(EngineError(f"the audio process cannot be started: {error}", code="engine_failed", where="audio"))
+            return
+        self.child.request(
+            {"do": "configure", "engine": self._config.name, "config": self._config.to_wire(), "position": self._launched_at},
+            self._configured,
+            CONFIGURE_SECONDS,
+        )
+
+    def close(self, done: Callable[[], None], patience: float) -> None:
+        """Stop the device and end the process; by force after `patience` seconds."""
+        self._on_closed = done
+        self._resume = False
+        child = self.child
+        if child is None or child.ended:
+            self._on_closed = None
+            done()
+            return
+        ignore: Answer = lambda result, error: None  # noqa: E731
+        if self.state == "running":
+            child.request({"do": "stop"}, ignore, None)
+        child.request({"do": "quit"}, lambda result, error: child.close_pipe(), None)
+        self._loop.later(patience, child.kill)
+
+    def _configured(self, result: dict[str, Any] | None, error: AsmuError | None) -> None:
+        if result is None:
+            assert error is not None
+            # One that dies while it is configured is counted by `_ended`; the very first must not even do that.
+            if not self._on_closed and (error.code != "engine_failed" or not self._once_up):
+                self._fail(error)
+            return
+        self.realtime = dict(result.get("realtime") or {})
+        parts = in_parts(self._owner.audio_ready(result["catalogue"]))
+        waiting = len(parts)
+        if not waiting:
+            self._replayed()
+
+        def taken(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if error is not None and error.code != "engine_failed":
+                self._fail(error)
+            elif error is None and not waiting and self.state != "failed":
+                self._replayed()
+
+        for part in parts:
+            assert self.child is not None
+            self.child.request({"do": "edit", "edits": part}, taken)
+
+    def _replayed(self) -> None:
+        self._up = self._once_up = True
+        self._launch_seconds = time.monotonic() - self._launch_began
+        if self._resume:
+            self._restart_device()
+        self._owner.audio_up()
+
+    def _restart_device(self) -> None:
+        self._resume = False
+        message = {**self._started, "reset": False, "drop": 0}
+        if self._end_position is not None:
+            left = (self._end_position - self._launched_at) // self._config.blocksize
+            if left < 1:
+                self._set_stopped("stopped", "finished")
+                return
+            message["end_block"] = left
+
+        def restarted(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if self.state != "running":
+                return
+            if result is None:
+                self._lose(f"it could not be started again: {error}", replace=False)
+                return
+            self._set_running(self._started, result)
+            begin = int(result["position"])
+            self._owner.publish(
+                "engine",
+                {"event": "audio_restarted", "position": begin, "gap": max(0, begin - self._died_at), "restarts": self.restarts},
+            )
+
+        self.ask({"do": "start", **message}, restarted, START_SECONDS)
+
+    def _ended(self, status: int) -> None:
+        self._up = False
+        self._busy = ""
+        if self._on_closed is not None:
+            done, self._on_closed = self._on_closed, None
+            done()
+            return
+        if self.state == "failed":
+            return
+        self._owner.audio_down()
+        position = self._page.counter("frame_position")
+        self._owner.publish("engine", {"event": "audio_ended", "status": describe_exit(status), "position": position})
+        _log.warning("the audio process ended (%s) at frame %d", describe_exit(status), position)
+        if not self._ended_for_loss and self._dies_too_often():
+            self._fail(
+                EngineError(
+                    f"the audio process ended more than {MAX_RESTARTS} times within {RESTART_WINDOW_SECONDS:g} s, "
+                    f"the last time with {describe_exit(status)}; it is not started again",
+                    code="engine_failed",
+                    where="audio",
+                )
+            )
+            return
+        self._resume = self.state == "running"
+        self._died_at = position
+        self.restarts += 1
+        self.launch()
+
+    def _dies_too_often(self) -> bool:
+        now = time.monotonic()
+        self._deaths.append(now)
+        while now - self._deaths[0] > RESTART_WINDOW_SECONDS:
+            self._deaths.popleft()
+        return len(self._deaths) > MAX_RESTARTS
+
+    def _fail(self, error: AsmuError) -> None:
+        _log.error("the audio process failed: %s", error)
+        self._set_stopped("failed", str(error))
+        if self.child is not None:
+            self.child.kill()
+        self._owner.audio_failed(error)
+
+    # -- the device -----------------------------------------------------------------------------------------------
+
+    def _take_event(self, message: dict[str, Any]) -> None:
+        what = message.get("event")
+        if what == "ended":
+            reason = str(message.get("reason", ""))
+            if reason.startswith("lost"):
+                # PortAudio is beyond use in a process whose device went away; our own devices are not.
+                self._lose(reason.removeprefix("lost").lstrip(": "), replace=(self.device or {}).get("kind") == "portaudio")
+            elif self.state == "running":
+                self._set_stopped("stopped", reason)
+        elif what == "realtime":
+            self.realtime = dict(message.get("realtime") or {})
+        elif what == "xrun":
+            self._owner.publish("xrun", message)
+        else:
+            self._owner.publish("node", message)
+
+    def _set_running(self, message: dict[str, Any], result: dict[str, Any]) -> None:
+        self._started = dict(message)
+        self._lost_at = None
+        self.device = dict(result.get("device") or {})
+        self._running_since = time.monotonic_ns()
+        self._blocks = (self._page.counter("blocks"), time.monotonic())
+        self._owner.device_running(self.device)
+        self._set_state("running", "")
+
+    def _set_stopped(self, state: str, reason: str) -> None:
+        self.device = None
+        self._owner.device_running(None)
+        self._set_state(state, reason)
+
+    def _set_state(self, state: str, reason: str) -> None:
+        if state != self.state:
+            self.state = state
+            position = self._page.counter("frame_position")
+            self._owner.publish("engine", {"event": "state", "state": state, "reason": reason, "position": position})
+
+    def _watch(self) -> None:
+        child = self.child
+        if child is None or child.ended:
+            return
+        if (what := child.overdue()) and not self._hung:
+            self._hung = what
+            _log.error("the audio process did not answer %r in time; it is ended", what)
+            child.kill()
+        if self.state != "running" or self._busy or not self._up or not (self.device or {}).get("paced"):
+            return
+        blocks, now = self._page.counter("blocks"), time.monotonic()
+        if blocks != self._blocks[0]:
+            self._blocks = (blocks, now)
+        block_seconds = self._config.blocksize / self._config.samplerate / float((self.device or {}).get("speed") or 1.0)
+        silent = now - self._blocks[1]
+        if silent > max(CEASED_SECONDS, CEASED_BLOCKS * block_seconds):
+            self._lose(f"no callback for {silent:.1f} s", replace=True)
+
+    def _lose(self, reason: str, *, replace: bool) -> None:
+        if self.state != "running":
+            return
+        position = self._page.counter("frame_position")
+        self._lost_at = (position, time.monotonic_ns())
+        self._owner.publish("device", {"event": "device_lost", "reason": reason, "position": position, "device": self.device})
+        self._set_stopped("lost", reason)
+        if self.child is not None and replace:
+            self._ended_for_loss = True
+            self.child.kill()
+        self._owner.device_lost(reason)
+
+    def _position_ahead(self) -> int:
+        """Where the frame axis will stand when a process that is launched now is up.
+
+        It runs on while a device that should run does not. How long a launch takes is taken from the one before.
+        """
+        position = self._page.counter("frame_position")
+        if self._lost_at is not None:
+            position, since = self._lost_at
+        elif self.state == "running" and (self.device or {}).get("paced"):
+            since = self._page.counter("last_block_ns")
+            if since >= self._running_since:
+                position -= self._config.blocksize  # that block's first frame belongs to the time noted
+            else:
+                since = self._running_since  # not one block was processed
+        else:
+            return position
+        seconds = (time.monotonic_ns() - since) * 1e-9 + self._launch_seconds
+        elapsed = round(seconds * self._config.samplerate)
+        return max(self._page.counter("frame_position"), position + elapsed)

@@ -1,0 +1,276 @@
+"""Recordings and players: which there are, and the disk process that does them, replaced when it dies."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from asmu_engine.host.child import Answer, Child, describe_exit
+from asmu_engine.host.command import python_command
+from asmu_engine.host.events import Events
+from asmu_engine.host.loop import Loop
+from asmu_engine.protocol.errors import AsmuError, DiskError
+
+_log = logging.getLogger(__name__)
+
+COMMAND_SECONDS: Final = 30.0
+MAX_RESTARTS: Final = 3
+RESTART_WINDOW_SECONDS: Final = 60.0
+MAX_FINISHED: Final = 256
+
+
+@dataclass
+class Job:
+    """One recording or player. `command` is what the disk process was told, `progress` the last that it told."""
+
+    job: int
+    kind: Literal["record", "play"]
+    node: str
+    ring: str
+    client: str
+    command: dict[str, Any]
+    state: str = "starting"
+    progress: dict[str, Any] = field(default_factory=dict)
+    stopping: list[Answer] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """True until it is finished or failed."""
+        return self.state in ("starting", "running")
+
+    def facts(self) -> dict[str, Any]:
+        """What clients see of it."""
+        own = {"job": self.job, "kind": self.kind, "node": self.node, "path": self.command["path"], "client": self.client}
+        return {**self.progress, **own, "state": self.state}
+
+
+class Jobs:
+    """Keeps the jobs going; the disk process is started when the first is wanted."""
+
+    def __init__(self, loop: Loop, events: Events) -> None:
+        self.child: Child | None = None
+        self.restarts = 0
+        self._loop = loop
+        self._events = events
+        self._jobs: dict[int, Job] = {}
+        self._numbers = itertools.count(1)
+        self._deaths: deque[float] = deque()
+        self._on_closed: Callable[[], None] | None = None
+        loop.every(1.0, self._watch)
+
+    def begin(
+        self, kind: Literal["record", "play"], answer: Answer, *, node: str, ring: str, client: str, command: dict[str, Any]
+    ) -> None:
+        """Start a job on a ring; `answer` gets its number when it runs."""
+        if kind == "play":
+            for other in self._jobs.values():
+                if other.kind == "play" and other.ring == ring and other.open:
+                    raise DiskError(
+                        f"{node} is already fed by job {other.job}, from {other.command['path']}; stop that first",
+                        code="disk_failed",
+                        where=node,
+                        retry=True,
+                    )
+        child = self._running_child()
+        job = Job(next(self._numbers), kind, node, ring, client, command)
+
+        def begun(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is None:
+                self._jobs.pop(job.job, None)
+                answer(None, error)
+                return
+            job.progress.update(result)
+            if job.state == "starting":  # a short file may have been played to its end by now
+                job.state = "running"
+            answer({**result, "job": job.job}, None)
+
+        child.request({"do": kind, "job": job.job, "ring": ring, **command}, begun, COMMAND_SECONDS)
+        self._jobs[job.job] = job
+        self._forget_finished()
+
+    def status(self, number: int, answer: Answer) -> None:
+        """How far a job is."""
+        job = self._job(number)
+        if not job.open or self.child is None or self.child.ended:
+            answer(job.facts(), None)
+            return
+
+        def told(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            self._note(job, result or {})
+            answer(job.facts(), None)
+
+        self.child.request({"do": "status", "job": number}, told, COMMAND_SECONDS)
+
+    def stop(self, number: int, answer: Answer) -> None:
+        """End a job; `answer` comes when its file is whole."""
+        job = self._job(number)
+        if not job.open:
+            answer(job.facts(), None)
+            return
+        job.stopping.append(answer)
+        if len(job.stopping) == 1:
+            self._send_stop(job)
+
+    def stop_recordings(self, reason: str) -> None:
+        """The engine cannot go on: every recording takes what its ring holds and closes its file."""
+        for job in list(self._jobs.values()):
+            if job.kind == "record" and job.open:
+                job.progress["reason"] = reason
+                self.stop(job.job, lambda result, error: None)
+
+    def ring_dropped(self, ring: str) -> None:
+        """The node of a ring was removed: its jobs end."""
+        for job in list(self._jobs.values()):
+            if job.ring == ring and job.open:
+                job.progress["reason"] = "its node was removed"
+                self.stop(job.job, lambda result, error: None)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """All jobs that are open, and the last that are not."""
+        return [job.facts() for job in self._jobs.values()]
+
+    def close(self, done: Callable[[], None], patience: float) -> None:
+        """End all jobs and the disk process: recordings whole; by force after `patience` seconds."""
+        child = self.child
+        if child is None or child.ended:
+            done()
+            return
+        self._on_closed = done
+        for job in list(self._jobs.values()):
+            if job.open:
+                self.stop(job.job, lambda result, error: None)
+        child.request({"do": "quit"}, lambda result, error: None, None)
+        child.close_pipe()
+        self._loop.later(patience, child.kill)
+
+    # -- the process ----------------------------------------------------------------------------------------------
+
+    def _running_child(self) -> Child:
+        if self._on_closed is not None:
+            raise DiskError("the engine is ending; it begins no more recordings or players", code="disk_failed", where="disk")
+        if self.child is None or self.child.ended:
+            try:
+                self.child = Child(
+                    self._loop, "disk", python_command("asmu_engine.disk"), self._take_event, self._ended, in_order=False
+                )
+            except OSError as error:
+                raise DiskError(
+                    f"the disk process cannot be started: {error}", code="disk_failed", where="disk", retry=True
+                ) from None
+        return self.child
+
+    def _watch(self) -> None:
+        child = self.child
+        if child is not None and not child.ended and (what := child.overdue()):
+            _log.error("the disk process did not answer %r in time; it is replaced", what)
+            child.kill()
+
+    def _ended(self, status: int) -> None:
+        if self._on_closed is not None:
+            done, self._on_closed = self._on_closed, None
+            done()
+            return
+        _log.warning("the disk process ended (%s)", describe_exit(status))
+        self._events.publish("disk", {"event": "disk_ended", "status": describe_exit(status)})
+        open_jobs = [job for job in self._jobs.values() if job.open]
+        if not open_jobs:
+            return
+        now = time.monotonic()
+        self._deaths.append(now)
+        while now - self._deaths[0] > RESTART_WINDOW_SECONDS:
+            self._deaths.popleft()
+        try:
+            if len(self._deaths) > MAX_RESTARTS:
+                raise DiskError(
+                    f"the disk process ended more than {MAX_RESTARTS} times within {RESTART_WINDOW_SECONDS:g} s",
+                    code="disk_failed",
+                    where="disk",
+                )
+            child = self._running_child()
+        except DiskError as error:
+            for job in open_jobs:
+                self._end(job, "failed", {"error": error.to_wire()}, error)
+            return
+        self.restarts += 1
+        self._events.publish(
+            "disk", {"event": "disk_restarted", "restarts": self.restarts, "jobs": [job.job for job in open_jobs]}
+        )
+        for job in open_jobs:
+            if job.kind == "record":
+                self._resume(child, job)
+            else:
+                lost = DiskError(
+                    f"the disk process ended ({describe_exit(status)}) while it played {job.command['path']}; "
+                    "what the ring held was still played. Play it again",
+                    code="disk_failed",
+                    where=job.node,
+                    retry=True,
+                )
+                self._end(job, "failed", {"error": lost.to_wire()}, lost)
+
+    def _resume(self, child: Child, job: Job) -> None:
+        def resumed(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is None:
+                assert error is not None
+                if error.code != "engine_failed":  # else that process died as well, and the next one tries again
+                    self._end(job, "failed", {"error": error.to_wire()}, error)
+                return
+            self._note(job, result)
+            if job.open:
+                job.state = "running"
+
+        child.request({"do": "record", "job": job.job, "ring": job.ring, **job.command, "resume": True}, resumed, COMMAND_SECONDS)
+        if job.stopping:
+            self._send_stop(job)
+
+    def _send_stop(self, job: Job) -> None:
+        if self.child is None or self.child.ended:
+            return  # it is being replaced; the next process is told
+
+        def stopped(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if error is not None and error.code == "engine_failed" and self._on_closed is None:
+                return  # died over it: the next process is told to resume and stop
+            self._end(job, "finished" if error is None else "failed", result or {}, error)
+
+        self.child.request({"do": "stop", "job": job.job, "until": None}, stopped, None)
+
+    def _take_event(self, message: dict[str, Any]) -> None:
+        job = self._jobs.get(message.get("job", 0))
+        if message.get("event") != "job" or job is None:
+            return
+        state = str(message.get("state", ""))
+        if state in ("finished", "failed") and not job.stopping:
+            self._end(job, state, message, None)
+        else:
+            self._note(job, message)
+            self._events.publish("disk", {"event": "job", **job.facts()})
+
+    def _note(self, job: Job, told: dict[str, Any]) -> None:
+        job.progress.update({key: value for key, value in told.items() if key not in ("event", "state", "job")})
+
+    def _end(self, job: Job, state: str, told: dict[str, Any], error: AsmuError | None) -> None:
+        if not job.open:
+            return
+        self._note(job, told)
+        job.state = state
+        self._events.publish("disk", {"event": "job", **job.facts()})
+        answers, job.stopping = job.stopping, []
+        for answer in answers:
+            answer(None if error else job.facts(), error)
+
+    def _job(self, number: int) -> Job:
+        job = self._jobs.get(number)
+        if job is None:
+            known = ", ".join(str(n) for n in self._jobs) or "none"
+            raise DiskError(f"there is no job {number}; jobs: {known}", code="disk_job_unknown", where=str(number))
+        return job
+
+    def _forget_finished(self) -> None:
+        finished = [number for number, job in self._jobs.items() if not job.open]
+        for number in finished[: max(0, len(finished) - MAX_FINISHED)]:
+            del self._jobs[number]

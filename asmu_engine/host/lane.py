@@ -1,0 +1,85 @@
+"""The order in which transactions, and what depends on them, reach the audio process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from asmu_engine.protocol.errors import EngineError
+
+MAX_IN_FLIGHT: Final = 256
+MAX_WAITING: Final = 4096
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+
+Start = Callable[[Callable[[], None]], None]
+"""Starts a piece of work, which calls what it was given once, when it is done: at once or later."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    start: Start
+    alone: Callable[[], bool]
+    size: int
+
+
+class Lane:
+    """First come, first served. Work that must be `alone` waits until all before it is done and holds back all after it.
+
+    A transaction that changes structure runs alone: so nothing builds on it before the audio process has taken it,
+    and taking it back when a core cannot be prepared is simple. Those that only set values follow one another
+    without waiting, up to a limit.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Entry] = deque()
+        self._size = 0
+        self._in_flight = 0
+        self._alone = False
+        self._paused = False
+        self._pumping = False
+
+    def submit(self, start: Start, *, alone: Callable[[], bool], size: int = 0) -> None:
+        """Run `start` in turn; EngineError when too much is waiting. `alone` is asked when its turn has come."""
+        if len(self._waiting) >= MAX_WAITING or (self._waiting and self._size + size > MAX_WAITING_BYTES):
+            raise EngineError(
+                f"{len(self._waiting)} transactions are waiting for the audio process; wait for answers before sending more",
+                code="engine_state",
+                where="transaction",
+                retry=True,
+            )
+        self._waiting.append(_Entry(start, alone, size))
+        self._size += size
+        self._pump()
+
+    def pause(self) -> None:
+        """Start nothing more for now: the audio process is being replaced."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._pumping:  # work that was done at once has called back
+            return
+        self._pumping = True
+        try:
+            while self._waiting and not self._paused and not self._alone and self._in_flight < MAX_IN_FLIGHT:
+                alone = self._waiting[0].alone()
+                if alone and self._in_flight:
+                    break
+                entry = self._waiting.popleft()
+                self._size -= entry.size
+                self._in_flight += 1
+                self._alone = alone
+                entry.start(self._done)
+        finally:
+            self._pumping = False
+
+    def _done(self) -> None:
+        self._in_flight -= 1
+        self._alone = False
+        self._pump()

@@ -1,0 +1,372 @@
+"""The patch: what the clients have built. Edits are checked here, all or nothing, before any process hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from asmu_engine.host.node import Node, channels_of, device_nodes, find_cycle
+from asmu_engine.protocol.catalogue import Kind, Value
+from asmu_engine.protocol.edits import Add, Call, Connect, Disconnect, Edit, Remove, Resize, Set
+from asmu_engine.protocol.errors import PatchError
+from asmu_engine.protocol.version import INPUTS_NODE, MAX_NODES, OUTPUTS_NODE
+
+MAX_CONNECTIONS: Final = 131_072
+"""Most connections that a patch may hold."""
+
+_INT64: Final = 2**63
+
+
+@dataclass
+class Change:
+    """What became of one transaction: edits for the audio process, and how to take it back.
+
+    `wire`: the edits in canonical form. `made`: nodes that need a new ring, with the wire edit that must name it and
+    its channels. `dropped`: rings that nobody needs once the change holds. `later`: values to keep once it holds.
+    """
+
+    wire: list[dict[str, Any]] = field(default_factory=list)
+    made: list[tuple[Node, dict[str, Any], int]] = field(default_factory=list)
+    dropped: dict[str, None] = field(default_factory=dict)
+    later: list[tuple[Node, dict[str, Value | None]]] = field(default_factory=list)
+    undo: list[Callable[[], object]] = field(default_factory=list)
+    suspects: dict[str, None] = field(default_factory=dict)
+
+    def revert(self) -> None:
+        """Take everything back, latest first."""
+        while self.undo:
+            self.undo.pop()()
+
+    def commit(self) -> None:
+        """Keep the parameter values of a `check`."""
+        for node, values in self.later:
+            node.parameters.update(values)
+
+
+class Patch:
+    """Nodes and connections, with the checks of every edit.
+
+    A transaction either changes structure, then `apply` changes the patch and returns how to take that back; or it
+    only sets parameters and makes calls, then `check` changes nothing and `Change.commit` does. So any number of
+    the latter can be on their way to the audio process while the patch still shows what it really runs.
+    """
+
+    def __init__(self, catalogue: Iterable[Kind], blocksize: int) -> None:
+        self.kinds: dict[str, Kind] = {kind.name: kind for kind in catalogue}
+        self.blocksize = blocksize
+        self.nodes: dict[str, Node] = device_nodes()
+        self.connections = 0
+        self.revision = 0
+        self._steps: dict[type[Any], Callable[[Any, Change], None]] = {
+            Add: self._add,
+            Remove: self._remove,
+            Resize: self._resize,
+            Connect: self._connect,
+            Disconnect: self._disconnect,
+            Set: self._set,
+            Call: self._call,
+        }
+
+    def structural(self, edits: Sequence[Edit]) -> bool:
+        """True unless the edits are only calls and values of parameters on which no structure depends."""
+        return not all(isinstance(edit, Call) or (isinstance(edit, Set) and not self._orders(edit.node)) for edit in edits)
+
+    def apply(self, edits: Sequence[Edit]) -> Change:
+        """Do all edits, or raise the PatchError of the first that cannot be done, the patch being as before."""
+        change = Change()
+        try:
+            self._run(edits, self._steps, change)
+            cycle = find_cycle(self.nodes, change.suspects, self.blocksize)
+            if cycle:
+                raise PatchError(
+                    f"these connections would form a cycle: {' → '.join(cycle)}; "
+                    f"lead it through a Delay of at least one block ({self.blocksize} frames)",
+                    code="cycle",
+                    where=cycle[0],
+                )
+        except BaseException:
+            change.revert()
+            raise
+        return change
+
+    def check(self, edits: Sequence[Edit]) -> Change:
+        """Check edits that are not `structural`; nothing changes before `Change.commit`."""
+        change = Change()
+        self._run(edits, {Set: self._check_set, Call: self._call}, change)
+        return change
+
+    def open_channels(self, inputs: Iterable[int] | None, outputs: Iterable[int] | None) -> None:
+        """Note the device channels in use (from 1) while the device runs; None: any channel may be connected."""
+        for name, channels in ((INPUTS_NODE, inputs), (OUTPUTS_NODE, outputs)):
+            self.nodes[name].open_ports = None if channels is None else frozenset(channel - 1 for channel in channels)
+
+    def used_channels(self) -> tuple[list[int], list[int]]:
+        """Device input and output channels (from 1) that something is connected to."""
+        inputs = {output + 1 for output in self.nodes[INPUTS_NODE].sinks.values()}
+        outputs = {port + 1 for port in self.nodes[OUTPUTS_NODE].sources}
+        return sorted(inputs), sorted(outputs)
+
+    def wire(self) -> dict[str, Any]:
+        """The patch as plain data; connections as [source, output, target, input]."""
+        own = [node for node in self.nodes.values() if not node.reserved]
+        return {
+            "revision": self.revision,
+            "nodes": {
+                node.name: {
+                    "kind": node.kind.name,
+                    "inputs": node.inputs,
+                    "outputs": node.outputs,
+                    "parameters": node.values(),
+                    "ring": node.ring,
+                }
+                for node in own
+            },
+            "connections": [
+                [source, output, node.name, port]
+                for node in self.nodes.values()
+                for port, (source, output) in sorted(node.sources.items())
+            ],
+        }
+
+    def replay(self) -> list[dict[str, Any]]:
+        """Edits, as the audio process takes them, that rebuild this patch from nothing."""
+        edits: list[dict[str, Any]] = []
+        for node in self.nodes.values():
+            if not node.reserved:
+                # Live arrays follow one by one: together they might pass what one message may hold.
+                live = {p.name for p in node.kind.parameters if p.live and p.type == "array"}
+                edits.append(_add_edit(node, {k: v for k, v in node.parameters.items() if k not in live}))
+                edits += [_set_edit(node, {k: v}) for k, v in node.parameters.items() if k in live]
+        edits += [_connect_edit(s, o, node.name, i) for node in self.nodes.values() for i, (s, o) in sorted(node.sources.items())]
+        return edits
+
+    # -- one step an edit -----------------------------------------------------------------------------------------
+
+    def _run(self, edits: Sequence[Edit], steps: dict[type[Any], Callable[[Any, Change], None]], change: Change) -> None:
+        for index, edit in enumerate(edits):
+            try:
+                steps[type(edit)](edit, change)
+            except PatchError as error:
+                if len(edits) == 1:
+                    raise
+                raise PatchError(f"edit {index}: {error.message}", code=error.code, where=error.where) from None
+
+    def _add(self, edit: Add, change: Change) -> None:
+        name = edit.node
+        if name in self.nodes:
+            what = (
+                "is the device's own node" if self.nodes[name].reserved else f"is already there, a {self.nodes[name].kind.name}"
+            )
+            raise PatchError(f"node {name!r} {what}; choose another name", code="duplicate_node", where=name)
+        kind = self.kinds.get(edit.kind)
+        if kind is None:
+            known = ", ".join(sorted(self.kinds)) or "none"
+            raise PatchError(
+                f"there is no kind {edit.kind!r}; this engine knows: {known}. Cores of your own are named to the engine "
+                "at its start (plugins)",
+                code="unknown_kind",
+                where=name,
+            )
+        if len(self.nodes) >= MAX_NODES:
+            raise PatchError(f"the patch has {MAX_NODES} nodes, which is the limit", code="patch_too_large", where=name)
+        kind.check_ports(edit.inputs, edit.outputs, name)
+        node = Node(name, kind, edit.inputs, edit.outputs)
+        node.parameters = _checked(kind, edit.parameters, node.channels, name, new=True)
+        self.nodes[name] = node
+        change.undo.append(lambda: self.nodes.pop(name))
+        wire = _add_edit(node, node.parameters)
+        change.wire.append(wire)
+        if kind.ring:
+            change.made.append((node, wire, node.channels))
+
+    def _remove(self, edit: Remove, change: Change) -> None:
+        node = self._own(edit.node)
+        self._unplug(node, change)
+        del self.nodes[node.name]
+        change.undo.append(lambda: self.nodes.__setitem__(node.name, node))
+        if node.ring:
+            change.dropped[node.ring] = None
+        change.wire.append({"op": "remove", "node": node.name})
+
+    def _resize(self, edit: Resize, change: Change) -> None:
+        node = self._own(edit.node)
+        node.kind.check_ports(edit.inputs, edit.outputs, node.name)
+        before = (node.inputs, node.outputs, node.parameters, node.ring)
+        self._unplug(node, change, edit.inputs, edit.outputs)
+        wire: dict[str, Any] = {"op": "resize", "node": node.name, "inputs": edit.inputs, "outputs": edit.outputs}
+        change.wire.append(wire)
+        stretched = _stretched(node, channels_of(edit.inputs, edit.outputs))
+        node.inputs, node.outputs, node.parameters = edit.inputs, edit.outputs, {**node.parameters, **stretched}
+
+        def restore() -> None:
+            node.inputs, node.outputs, node.parameters, node.ring = before
+
+        change.undo.append(restore)
+        live = {p.name for p in node.kind.parameters if p.live}
+        if stretched.keys() & live:
+            change.wire.append(_set_edit(node, {k: v for k, v in stretched.items() if k in live}))
+        if node.kind.ring and (edit.inputs, edit.outputs) != before[:2]:
+            # A ring cannot change its channels, so the node gets another.
+            change.made.append((node, wire, node.channels))
+
+    def _connect(self, edit: Connect, change: Change) -> None:
+        source, target = self._any(edit.source), self._any(edit.target)
+        source.check_output(edit.output)
+        target.check_input(edit.input)
+        present = target.sources.get(edit.input)
+        if present is not None:
+            raise PatchError(
+                f"input {edit.input} of {target.name} is connected to output {present[1]} of {present[0]}; "
+                "disconnect it first, or mix the two with a Sum",
+                code="port_in_use",
+                where=f"{target.name}:{edit.input}",
+            )
+        if self.connections >= MAX_CONNECTIONS:
+            raise PatchError(
+                f"the patch has {MAX_CONNECTIONS} connections, which is the limit", code="patch_too_large", where=target.name
+            )
+        self._plug(source, edit.output, target, edit.input)
+        change.undo.append(lambda: self._pull(target, edit.input))
+        change.suspects[target.name] = None
+        change.wire.append(_connect_edit(source.name, edit.output, target.name, edit.input))
+
+    def _disconnect(self, edit: Disconnect, change: Change) -> None:
+        target = self._any(edit.target)
+        if edit.input not in target.sources:
+            if not target.reserved:
+                target.check_input(edit.input)
+            raise PatchError(
+                f"input {edit.input} of {target.name} is not connected", code="not_connected", where=f"{target.name}:{edit.input}"
+            )
+        self._cut(target, edit.input, change)
+        change.wire.append({"op": "disconnect", "target": target.name, "input": edit.input})
+
+    def _set(self, edit: Set, change: Change) -> None:
+        node, values = self._settable(edit)
+        before = node.parameters
+        node.parameters = {**before, **values}
+        change.undo.append(lambda: setattr(node, "parameters", before))
+        if node.kind.breaks_cycle:
+            change.suspects[node.name] = None
+        change.wire.append(_set_edit(node, values))
+
+    def _check_set(self, edit: Set, change: Change) -> None:
+        node, values = self._settable(edit)
+        change.later.append((node, values))
+        change.wire.append(_set_edit(node, values))
+
+    def _call(self, edit: Call, change: Change) -> None:
+        node = self._own(edit.node)
+        if edit.call not in node.kind.calls:
+            known = ", ".join(node.kind.calls) or "none"
+            raise PatchError(
+                f"{node.name}: {node.kind.name} has no call {edit.call!r}; it has: {known}", code="unknown_call", where=node.name
+            )
+        change.wire.append({"op": "call", "node": node.name, "call": edit.call})
+
+    # -- pieces ---------------------------------------------------------------------------------------------------
+
+    def _any(self, name: str) -> Node:
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise PatchError(f"there is no node {name!r} in the patch", code="unknown_node", where=name) from None
+
+    def _own(self, name: str) -> Node:
+        node = self._any(name)
+        if node.reserved:
+            raise PatchError(f"{name!r} stands for the device and cannot be edited, only connected", code="bad_name", where=name)
+        return node
+
+    def _settable(self, edit: Set) -> tuple[Node, dict[str, Value | None]]:
+        node = self._own(edit.node)
+        return node, _checked(node.kind, edit.parameters, node.channels, node.name, new=False)
+
+    def _orders(self, name: str) -> bool:
+        return name in self.nodes and self.nodes[name].kind.breaks_cycle
+
+    def _plug(self, source: Node, output: int, target: Node, port: int) -> None:
+        target.sources[port] = (source.name, output)
+        source.sinks[target.name, port] = output
+        self.connections += 1
+
+    def _pull(self, target: Node, port: int) -> None:
+        source, _ = target.sources.pop(port)
+        del self.nodes[source].sinks[target.name, port]
+        self.connections -= 1
+
+    def _cut(self, target: Node, port: int, change: Change) -> None:
+        name, output = target.sources[port]
+        source = self.nodes[name]
+        self._pull(target, port)
+        change.undo.append(lambda: self._plug(source, output, target, port))
+
+    def _unplug(self, node: Node, change: Change, inputs: int = 0, outputs: int = 0) -> None:
+        """Cut the connections of a node from port `inputs` and `outputs` on; the audio process is told one by one."""
+        ends = [(node, port) for port in node.sources if port >= inputs]
+        ends += [
+            (self.nodes[target], port)
+            for (target, port), output in node.sinks.items()
+            if output >= outputs and target != node.name
+        ]
+        ends += [
+            (node, port)
+            for (target, port), output in node.sinks.items()
+            if output >= outputs and target == node.name and port < inputs
+        ]
+        for target, port in ends:
+            self._cut(target, port, change)
+            change.wire.append({"op": "disconnect", "target": target.name, "input": port})
+
+
+def _checked(kind: Kind, parameters: dict[str, Any], channels: int, where: str, *, new: bool) -> dict[str, Value | None]:
+    values: dict[str, Value | None] = {}
+    for name, given in parameters.items():
+        parameter = kind.parameter(name, where)
+        if not (new or parameter.live):
+            raise PatchError(
+                f"{where}.{name} is fixed once the node exists; remove the node and add it again",
+                code="fixed_parameter",
+                where=f"{where}.{name}",
+            )
+        value = parameter.check(given, channels, where)
+        for number in value if isinstance(value, list) else (value,):
+            if isinstance(number, int) and not -_INT64 <= number < _INT64:
+                raise PatchError(
+                    f"{where}.{name}: {number:g} does not fit into 64 bits", code="bad_value", where=f"{where}.{name}"
+                )
+        values[name] = value
+    return values
+
+
+def _stretched(node: Node, channels: int) -> dict[str, Value | None]:
+    """Per-channel values of a node that gets another number of channels: cut, or the last one repeated."""
+    result: dict[str, Value | None] = {}
+    for parameter in node.kind.parameters:
+        value = node.parameters.get(parameter.name)
+        if parameter.per_channel and isinstance(value, list) and len(value) != channels:
+            result[parameter.name] = (value + value[-1:] * channels)[:channels] if value else []
+    return result
+
+
+def _add_edit(node: Node, parameters: dict[str, Value | None]) -> dict[str, Any]:
+    edit: dict[str, Any] = {
+        "op": "add",
+        "node": node.name,
+        "kind": node.kind.name,
+        "inputs": node.inputs,
+        "outputs": node.outputs,
+    }
+    edit["parameters"] = parameters
+    if node.kind.ring:
+        edit["ring"] = node.ring
+    return edit
+
+
+def _set_edit(node: Node, values: dict[str, Value | None]) -> dict[str, Any]:
+    return {"op": "set", "node": node.name, "parameters": values}
+
+
+def _connect_edit(source: str, output: int, target: str, port: int) -> dict[str, Any]:
+    return {"op": "connect", "source": source, "output": output, "target": target, "input": port}
