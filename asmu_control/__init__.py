@@ -1,0 +1,51 @@
+"""Multichannel audio playback, processing and recording for acoustic measurement, in scripts and notebooks.
+
+>>> import asmu_control as asmu
+>>> interface = asmu.Interface(device="virtual")
+>>> sine = asmu.generator.Sine(interface, 250)
+>>> sine.output().connect(interface.ioutput(ch=1))
+>>> sine
+<Sine sine1: frequency 250 Hz, phase 0 rad, 1 output>
+
+``with interface.start(): …`` runs it, in processes of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from asmu_control import acore, analyzer, effect, exceptions, generator, io, processor, typing
+from asmu_control.devices import query_devices
+from asmu_control.interface import Interface
+from asmu_engine import __version__
+
+if TYPE_CHECKING:
+    from asmu_control import client, device
+
+__all__ = [
+    "Interface",
+    "__version__",
+    "acore",
+    "analyzer",
+    "client",
+    "device",
+    "effect",
+    "exceptions",
+    "generator",
+    "io",
+    "processor",
+    "query_devices",
+    "typing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `device` loads pydantic: only for those who ask for it.
+    if name in ("client", "device"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The command ``asmu``: one verb a file."""

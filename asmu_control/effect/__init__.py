@@ -1,0 +1,7 @@
+"""Effects: processors that change signals."""
+
+from asmu_control.effect.delay import Delay
+from asmu_control.effect.gain import Gain
+from asmu_control.effect.sum import Sum
+
+__all__ = ["Delay", "Gain", "Sum"]

@@ -1,0 +1,306 @@
+"""The interface: channels of a device, the patch between them, and the engine that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
+from asmu_control.patch import Patch
+from asmu_control.processor import Analyzer, Processor
+from asmu_control.session import Session
+from asmu_control.stream import Stream
+from asmu_engine.protocol.errors import ConfigError
+from asmu_engine.protocol.version import INPUTS_NODE, OUTPUTS_NODE
+
+if TYPE_CHECKING:
+    from asmu_control.client import Client
+    from asmu_control.graph import Port
+    from asmu_control.typing import Device, Stats
+
+__all__ = ["Interface"]
+
+
+class Interface:
+    """Channels of an audio device, and the patch of processors between them.
+
+    Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
+    (`connect`, `set_gain`, a new processor …) has reached the running engine when the call returns, or raises.
+
+    Parameters
+    ----------
+    asetup
+        Reserved for set-up files.
+    device
+        ``"virtual:inputs=2,outputs=2"``, ``"file:PATH"``, ``"offline"``, a PortAudio device by name, index or (input,
+        output) pair, or one of the classes in `asmu_control.device`. Default: ``ASMU_DEVICE``, else PortAudio's default.
+    samplerate
+        Hz. Default: ``ASMU_SAMPLERATE``, else 44 100; attached: the engine's.
+    blocksize
+        Frames a block. Default: ``ASMU_BLOCKSIZE``, else 1024; attached: the engine's.
+    engine
+        Attach to the running engine of that name (``asmu engine start lab``), or through a `Client`, instead of
+        starting one of this script's own. Its device, samplerate and blocksize are what they are.
+    plugins
+        Modules, or paths of ``.py`` files, with cores of your own.
+    inputs, outputs
+        Device channels (from 1) to open beside those of `iinput` and `ioutput`, so that a running interface can take
+        them into use later.
+    ring_seconds
+        Seconds of audio that a tap keeps, 1 to 3600; default 10.
+
+    Raises
+    ------
+    ConfigError
+        A setting that is out of range, or differs from that of the engine to attach to.
+    EngineError
+        ``engine_unknown``: there is no such engine.
+    """
+
+    def __init__(
+        self,
+        asetup: None = None,
+        device: Device | None = None,
+        samplerate: float | None = None,
+        blocksize: int | None = None,
+        *,
+        engine: str | Client | None = None,
+        plugins: Sequence[str] = (),
+        inputs: Sequence[int] = (),
+        outputs: Sequence[int] = (),
+        ring_seconds: float | None = None,
+    ) -> None:
+        if asetup is not None:
+            raise ConfigError("set-up files are not supported yet; leave asetup out", code="bad_config", where="asetup")
+        self._more_inputs = {check_channel(ch, "input") for ch in inputs}
+        self._more_outputs = {check_channel(ch, "output") for ch in outputs}
+        self._iinputs = Channels(self, IInput)
+        self._ioutputs = Channels(self, IOutput)
+        self._latency = 0
+        settings = {
+            "device": device,
+            "samplerate": samplerate,
+            "blocksize": blocksize,
+            "plugins": [plugins] if isinstance(plugins, str) else list(plugins),
+            "ring_seconds": ring_seconds,
+        }
+        self._session = Session(engine, settings)
+        self._patch = Patch(self._session)
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def samplerate(self) -> float:
+        """Samplerate, Hz; a whole number is an int, as soundfile wants it."""
+        return self._session.samplerate
+
+    @property
+    def blocksize(self) -> int:
+        """Frames a block."""
+        return self._session.blocksize
+
+    @property
+    def device(self) -> str:
+        """The device: its text form; attached, its name."""
+        return self._session.device
+
+    @property
+    def latency(self) -> int:
+        """Round-trip latency as measured or known, frames; yours to set."""
+        return self._latency
+
+    @latency.setter
+    def latency(self, frames: int) -> None:
+        if frames < 0:
+            raise ValueError(f"latency of {frames} frames: use 0 or more")
+        self._latency = int(frames)
+
+    @property
+    def start_frame(self) -> int:
+        """Index of the block with which the stream began (asmu calls blocks frames); 0 before the first one."""
+        return self._session.first_position // self.blocksize
+
+    @property
+    def iinputs(self) -> tuple[IInput, ...]:
+        """Input channels in the order in which they were made."""
+        return self._iinputs.all
+
+    @property
+    def ioutputs(self) -> tuple[IOutput, ...]:
+        """Output channels in the order in which they were made."""
+        return self._ioutputs.all
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Numbers of the input channels in use, from 1, ascending."""
+        return tuple(sorted({*self._more_inputs, *(c.channel for c in self.iinputs)}))
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Numbers of the output channels in use, from 1, ascending."""
+        return tuple(sorted({*self._more_outputs, *(c.channel for c in self.ioutputs)}))
+
+    @property
+    def processors(self) -> tuple[Processor, ...]:
+        """All processors in the patch, in the order in which they were made."""
+        return self._patch.processors
+
+    @property
+    def analyzers(self) -> tuple[Analyzer, ...]:
+        """The analyzers among the `processors`."""
+        return tuple(p for p in self.processors if isinstance(p, Analyzer))
+
+    def iinput(self, idx: int = 0, ch: int | None = None) -> IInput:
+        """An input channel: number `ch` (from 1), made at its first use, or without `ch` the one at place `idx`.
+
+        Raises
+        ------
+        ValueError
+            Nothing at `idx`, or a place that is not the next free one for a new channel.
+        """
+        return self._iinputs.get(idx, ch)
+
+    def ioutput(self, idx: int = 0, ch: int | None = None) -> IOutput:
+        """An output channel; see `iinput`."""
+        return self._ioutputs.get(idx, ch)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bring the engine up with the patch in it, its device not running yet; harmless when it is up.
+
+        After it taps have their rings, so that a reader can be there before the first frame.
+        """
+        with self._patch.lock:
+            self._patch.check_outside("start")
+            if self._session.open(self._patch.graph.edits()):
+                try:
+                    for processor in self.processors:
+                        processor._opened()
+                except BaseException:
+                    self._session.close(list(self._patch.graph.nodes))
+                    raise
+
+    def start(self, end_frame: int | None = None, reset: bool = True, drop: int = 3) -> Stream:
+        """Run the patch on the device.
+
+        Parameters
+        ----------
+        end_frame
+            Stop by itself after so many processed blocks (asmu calls blocks frames); None: run until stopped.
+        reset
+            Every processor goes back to its start.
+        drop
+            Blocks before the first processed one that play silence, while the device settles.
+
+        Raises
+        ------
+        DeviceError
+            The device is missing, or lacks the channels or the samplerate: names what was asked, what exists and what to try.
+        PatchError
+            What only the engine can see in the patch: a cycle, a kind of core that it does not have.
+        EngineError
+            ``engine_failed``: no engine could be started; ``engine_state``: it runs already.
+        """
+        with self._patch.lock:
+            was_open = self._session.opened
+            self.open()
+            try:
+                for processor in self.processors:
+                    processor._before_start(reset)
+                self._session.start(self.inputs, self.outputs, end_frame, reset, drop)
+            except BaseException:
+                if not was_open:
+                    self._session.close(list(self._patch.graph.nodes))
+                raise
+        return Stream(self)
+
+    def step(self, blocks: int = 1, timeout: float = 60.0) -> None:
+        """Process `blocks` blocks of the device ``offline:stepped=1``; returns when they are done, `timeout` in seconds."""
+        self._session.request({"type": "step", "blocks": blocks}, timeout)
+
+    def close(self) -> None:
+        """Finish recordings, then end the script's own engine, or take the patch out of the engine attached to.
+
+        Harmless when done before; `start` begins anew. Nothing of the script's own engine is left behind.
+
+        Raises
+        ------
+        AsmuError
+            What went wrong with the device or a recording; raised after everything was closed.
+        """
+        with self._patch.lock:
+            if not self._session.opened:
+                self._session.close([])
+                return
+            errors: list[Exception] = []
+            for step in (self._session.stop_own, *(p._closing for p in self.processors)):
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - the rest must be closed too; raised below
+                    errors.append(error)
+            self._session.close(list(self._patch.graph.nodes))
+            if errors:
+                raise errors[0]
+
+    def edit(self) -> AbstractContextManager[None]:
+        """Several changes as one: ``with interface.edit(): …``.
+
+        All take effect with the same frame, or none where one is refused or the body raises.
+        """
+        return self._patch.transaction()
+
+    def stats(self) -> Stats:
+        """State and counters of the engine, read at no cost to the audio; after the end the last that were read.
+
+        Among them ``state`` (``"closed"``, ``"stopped"``, ``"running"``, ``"lost"``, ``"failed"``), ``blocks``,
+        ``frame_position``, ``input_underflow``, ``input_overflow``, ``output_underflow``, ``output_overflow`` (blocks),
+        ``deadline_misses`` (blocks), ``lost_frames``, ``core_exceptions``, ``callback_us`` (``p50``, ``p99``, ``max``),
+        ``samplerate``, ``blocksize``, ``device`` and ``realtime``: what the system granted.
+        """
+        return self._session.stats()
+
+    def profile(self, enabled: bool | None = None) -> dict[str, float]:
+        """Time of each core, microseconds a block, by node name; `enabled` switches the measuring on or off."""
+        return dict(self._session.request({"type": "profile", "enabled": enabled})["nodes"])
+
+    def fault(self, fault: str, *, blocks: int = 1, frames: int = 1) -> None:
+        """Make the virtual device fail on purpose.
+
+        Parameters
+        ----------
+        fault
+            ``"stall"`` (for `blocks` blocks), ``"lose"`` (`frames` frames vanish), ``"input_overflow"``, ``"input_underflow"``,
+            ``"output_overflow"``, ``"output_underflow"`` (flag on the next block), ``"gone"`` and ``"back"``.
+        """
+        self._session.request({"type": "fault", "fault": fault, "blocks": blocks, "frames": frames})
+
+    @property
+    def client(self) -> Client:
+        """The connection to the engine, for requests and events of your own; EngineError before `open`."""
+        return self._session.client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()
+        except Exception as second:
+            # The error of the body is the one to be seen.
+            if error is None:
+                raise
+            error.add_note(f"closing the interface then failed as well: {second}")
+
+    def __repr__(self) -> str:
+        return f"<Interface {self.device}: {self.samplerate:g} Hz, blocks of {self.blocksize} frames, {self._session.describe()}>"
+
+    # -- for ports ----------------------------------------------------------------------------------------------
+
+    def _input_at(self, port: Port) -> Input:
+        return self.ioutput(ch=port[1] + 1) if port[0] == OUTPUTS_NODE else Input(self, *port)
+
+    def _output_at(self, port: Port) -> Output:
+        return self.iinput(ch=port[1] + 1) if port[0] == INPUTS_NODE else Output(self, *port)
