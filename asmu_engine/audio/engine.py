@@ -11,8 +11,9 @@ from asmu_engine.audio.kinds import Kinds
 from asmu_engine.cores.feed import AFeed
 from asmu_engine.cores.tap import ATap
 from asmu_engine.devices.base import Device
+from asmu_engine.devices.faults import plug
 from asmu_engine.devices.open import open_device
-from asmu_engine.protocol.device import device_from_wire, parse_device
+from asmu_engine.protocol.device import Virtual, device_from_wire, parse_device
 from asmu_engine.protocol.errors import DeviceError
 from asmu_engine.rt.mailbox import PreparedEdit
 from asmu_engine.rt.runner import Runner
@@ -100,7 +101,10 @@ class AudioEngine:
         return self._device.step(blocks)
 
     def fault(self, fault: str, blocks: int, frames: int) -> None:
-        """Make the device fail on purpose, where it can."""
+        """Make the device fail on purpose, where it can; a virtual one that is gone comes back while it is closed."""
+        if self._device is None and isinstance(self._spec, Virtual) and fault == "back":
+            plug(self._spec.name, present=True)
+            return
         if self._device is None:
             raise DeviceError("no stream is open; start it first", code="device_state", where="fault")
         self._device.fault(fault, blocks, frames)

@@ -147,6 +147,17 @@ def test_xruns_are_events_with_their_position(start_audio):
     assert audio.page.counter("lost_frames") == 1000
 
 
+def test_a_virtual_device_that_is_gone_comes_back(start_audio):
+    audio = start_audio("virtual:inputs=1,outputs=1,name=unplugged")
+    start = {"inputs": None, "outputs": None, "end_block": None, "drop": 0, "reset": True}
+    audio.do("start", **start)
+    audio.do("fault", fault="gone", blocks=1, frames=1)
+    assert audio.event("ended")["reason"].startswith("lost: ")
+    assert audio.ask("start", **start)["error"]["code"] == "device_lost"
+    audio.do("fault", fault="back", blocks=1, frames=1)
+    audio.do("start", **start)
+
+
 def test_errors_come_back_and_nothing_stops(start_audio):
     audio = start_audio("virtual:inputs=2,outputs=2")
     wrong = audio.ask("start", inputs=[1], outputs=[7], end_block=None, drop=0, reset=True)
