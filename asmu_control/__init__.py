@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from asmu_control import acore, analyzer, effect, exceptions, generator, io, processor, typing
-from asmu_control.devices import query_devices
+from asmu_control.devicelist import query_devices
 from asmu_control.interface import Interface
 from asmu_engine import __version__
 

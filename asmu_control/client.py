@@ -25,7 +25,7 @@ _SLICE: Final = 0.1  # between looks at whether the engine is still there, secon
 
 
 class Client:
-    """One client of one engine; any thread may use it.
+    """One client of one engine; any thread may use it, one request at a time.
 
     Parameters
     ----------

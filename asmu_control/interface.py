@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
 from asmu_control.patch import Patch
@@ -207,6 +207,7 @@ class Interface:
         with self._patch.lock:
             was_open = self._session.opened
             self.open()
+            self._session.check_stopped()
             try:
                 for processor in self.processors:
                     processor._before_start(reset)
@@ -293,6 +294,12 @@ class Interface:
             if error is None:
                 raise
             error.add_note(f"closing the interface then failed as well: {second}")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an interface, and with it its processors, stays in its process; give workers a tap's handle, "
+            "or let them attach with Interface(engine=…)"
+        )
 
     def __repr__(self) -> str:
         return f"<Interface {self.device}: {self.samplerate:g} Hz, blocks of {self.blocksize} frames, {self._session.describe()}>"

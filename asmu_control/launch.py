@@ -27,7 +27,6 @@ START_TIMEOUT: Final = 30.0
 END_TIMEOUT: Final = 15.0
 """Longest wait for an engine to end in order, seconds: its recordings are written out in that time."""
 
-
 _engines: weakref.WeakSet[PrivateEngine] = weakref.WeakSet()
 
 
@@ -47,16 +46,15 @@ class PrivateEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._pid = os.getpid()
-        _engines.add(self)
         # Kept from the terminal: a script's output is its own. It is quoted when the engine fails.
         self._words = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - lives as long as the engine
         self._process = _spawn(config.plugins, self._words)
         self._pipe = _pipe_of(self._process)
+        _engines.add(self)
         try:
             self.info: EngineInfo = _shake_hands(self._pipe, config, private=True, words=self._words)
         except BaseException as error:
-            if not isinstance(error, AsmuError) or error.code == "timeout":
-                # It says nothing, so it has to be ended before its pipe, on which a thread waits, can be closed.
+            if _hangs(error):
                 self._process.kill()
             self.close()
             raise
@@ -85,14 +83,7 @@ class PrivateEngine:
         if os.getpid() != self._pid:
             return
         self._pipe.close()
-        for force in (None, self._process.terminate, self._process.kill):
-            if force is not None:
-                force()
-            try:
-                self._process.wait(timeout)
-                break
-            except subprocess.TimeoutExpired:
-                timeout = 3.0
+        _wait(self._process, timeout)
         self._words.close()
 
 
@@ -112,9 +103,10 @@ def start_detached(config: EngineConfig) -> EngineInfo:
         pipe = _pipe_of(process)
         try:
             info = _shake_hands(pipe, config, private=False, words=words)
-        except BaseException:
-            process.kill()
-            process.wait()
+        except BaseException as error:
+            if _hangs(error):
+                process.kill()
+            _wait(process, END_TIMEOUT)
             raise
         finally:
             pipe.close()
@@ -139,6 +131,23 @@ def _spawn(plugins: tuple[str, ...], words: IO[bytes]) -> subprocess.Popen[bytes
         env=environment(plugins),
         start_new_session=True,
     )
+
+
+def _hangs(error: BaseException) -> bool:
+    """Whether an engine that did not start must be ended by force, before its pipe, on which a thread waits, can be closed."""
+    return not isinstance(error, AsmuError) or error.code == "timeout"
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> None:
+    """Wait for a process that is about to end, and make it end if it does not."""
+    for force in (None, process.terminate, process.kill):
+        if force is not None:
+            force()
+        try:
+            process.wait(timeout)
+            return
+        except subprocess.TimeoutExpired:
+            timeout = 3.0
 
 
 def _pipe_of(process: subprocess.Popen[bytes]) -> MessagePipe:

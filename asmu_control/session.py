@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asmu_control.client import TIMEOUT, Client
+from asmu_control.launch import END_TIMEOUT, PrivateEngine, private_name
+from asmu_control.link import ZmqLink
 from asmu_engine.protocol.errors import AsmuError, ConfigError, DeviceError, EngineError
 
 if TYPE_CHECKING:
-    from asmu_control.launch import PrivateEngine
     from asmu_control.typing import Edit, Stats
 
 _START_TIMEOUT = 60.0  # a sound server may take its time to open a device
@@ -51,9 +52,8 @@ class Session:
             facts = self._attach()
             self._check_same(settings, facts)
             self.samplerate, self.blocksize = _whole(facts["samplerate"]), int(facts["blocksize"])
-            self.device = _device_text(facts.get("device"))
+            self.device = (facts.get("device") or {}).get("name") or f"device of engine {self._name!r}"
         else:
-            from asmu_control.launch import private_name
             from asmu_engine.config import make_config
             from asmu_engine.protocol.device import parse_device
 
@@ -94,6 +94,11 @@ class Session:
         self.opened = True
         return True
 
+    def check_stopped(self) -> None:
+        """EngineError ``engine_state`` when the own engine's device runs already."""
+        if not self._attached and self.stats()["state"] == "running":
+            raise EngineError("the interface runs already; stop its stream first", code="engine_state", where=self.client.engine)
+
     def start(self, inputs: Sequence[int], outputs: Sequence[int], end_block: int | None, reset: bool, drop: int) -> None:
         """Run the device, unless the engine attached to runs it already."""
         if self._attached and end_block is None and self.stats()["state"] == "running":
@@ -120,29 +125,42 @@ class Session:
             self._started = False
 
     def stop_own(self) -> None:
-        """Stop the device if this session started it; DeviceError when it had gone by itself, EngineError when the engine had."""
+        """Stop the device if this session started it.
+
+        Raises
+        ------
+        DeviceError
+            ``device_lost``: it went away before.
+        EngineError
+            ``engine_gone``, ``engine_failed``: its engine did.
+        """
         if not self._started:
             return
         self._started = False
         state = self.stats()["state"]
         if state == "running":
             self.stop()
-        elif state in ("lost", "failed"):
+        elif state == "lost":
             raise DeviceError(
                 f"the device {self.device} was lost while the stream ran; recordings are whole up to there",
                 code="device_lost",
                 where=self.device,
             )
+        elif state == "failed":
+            gone = not self.client.alive()
+            raise EngineError(
+                f"the engine {'ended' if gone else 'failed'} while the stream ran; recordings are whole up to there",
+                code="engine_gone" if gone else "engine_failed",
+                where=self.client.engine,
+            )
 
     def close(self, nodes: Sequence[str]) -> None:
         """End the own engine, or take `nodes` out of the one attached to and leave it."""
-        from asmu_control.launch import END_TIMEOUT  # starts processes: only where there is one
-
         try:
             if self._client is not None and self.opened:
                 self.stats()
                 if self._attached:
-                    self._client.edit([{"op": "remove", "node": node} for node in nodes]) if nodes else None
+                    self._take_out(self._client, nodes)
                 else:
                     self._client.request({"type": "shutdown"}, END_TIMEOUT)
         except AsmuError:
@@ -155,6 +173,14 @@ class Session:
             if self._finalizer is not None:
                 self._finalizer()
             self._client = self._engine = self._finalizer = None
+
+    @staticmethod
+    def _take_out(client: Client, nodes: Sequence[str]) -> None:
+        """Remove those of the nodes that are still there: another client may have removed some."""
+        present = client.request({"type": "patch"})["nodes"] if nodes else {}
+        edits = [{"op": "remove", "node": node} for node in nodes if node in present]
+        if edits:
+            client.edit(edits)
 
     def request(self, message: Mapping[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
         """A request to the engine, whose last words are quoted if that ends it."""
@@ -205,9 +231,6 @@ class Session:
         return self._client.facts
 
     def _launch(self) -> None:
-        from asmu_control.launch import PrivateEngine
-        from asmu_control.link import ZmqLink
-
         self._engine = PrivateEngine(self._config)
         # Ends the engine when the interface is forgotten, as in a notebook cell that is run again, or the script ends.
         self._finalizer = weakref.finalize(self, _end, None, self._engine)
@@ -247,10 +270,6 @@ def _plugin(plugin: str | os.PathLike[str]) -> str:
     """A file is named by its whole path, since the engine may run in another folder; a module by its name."""
     text = os.fspath(plugin)
     return str(Path(text).resolve()) if text.endswith(".py") else text
-
-
-def _device_text(facts: Any) -> str:
-    return str(facts.get("name", "")) if isinstance(facts, Mapping) else str(facts or "")
 
 
 def _whole(samplerate: float) -> float:

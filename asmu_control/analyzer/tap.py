@@ -67,11 +67,8 @@ class Tap(Analyzer):
         copy
             False: views of the ring, to be used at once; see `RingBlock.intact`.
         """
-        reader = self.reader(start)
-        try:
-            yield from reader.blocks(frames, timeout, copy)
-        finally:
-            reader.close()
+        # Not a generator itself: "newest" is when this was called, not when the first block is asked for.
+        return _blocks(self.reader(start), frames, timeout, copy)
 
     @property
     def handle(self) -> str:
@@ -94,3 +91,10 @@ class Tap(Analyzer):
         from asmu_engine.shm.reader import RingReader
 
         return RingReader.from_handle(handle)
+
+
+def _blocks(reader: RingReader, frames: int, timeout: float | None, copy: bool) -> Iterator[RingBlock]:
+    try:
+        yield from reader.blocks(frames, timeout, copy)
+    finally:
+        reader.close()

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from asmu_control.cli.output import console
-from asmu_control.devices import DeviceList, query_devices
+from asmu_control.devicelist import DeviceList, query_devices
 
 
 def devices(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False) -> None:
