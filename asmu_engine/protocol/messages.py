@@ -59,7 +59,7 @@ class Transaction(Request):
 class Start(Request):
     """The device runs. `inputs` and `outputs` are the channels in use (from 1), None for all that the device has.
 
-    `end_block`: stop by itself after so many blocks. `drop`: blocks at the start that play silence and process nothing.
+    `drop`: blocks at the start that play silence and process nothing. `end_block`: stop by itself so many blocks after them.
     `reset`: every core goes back to its start.
     """
 

@@ -25,6 +25,7 @@ class MessagePipe:
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
+        self._receiving = threading.Lock()
 
     @classmethod
     def of_this_process(cls) -> MessagePipe:
@@ -51,19 +52,27 @@ class MessagePipe:
 
     def receive(self) -> dict[str, Any] | None:
         """The next message, waiting for it; None when the other end is gone."""
-        try:
-            head = self._incoming.read(_LENGTH.size)
-            if len(head) < _LENGTH.size:
+        with self._receiving:
+            try:
+                head = self._incoming.read(_LENGTH.size)
+                if len(head) < _LENGTH.size:
+                    return None
+                (length,) = _LENGTH.unpack(head)
+                data = self._incoming.read(length)
+            except (OSError, ValueError):
                 return None
-            (length,) = _LENGTH.unpack(head)
-            data = self._incoming.read(length)
-        except (OSError, ValueError):
-            return None
         # Without the limit of clients' messages: a whole patch that is replayed may be larger than any one transaction.
         return unpack(data, limit=None) if len(data) == length else None
 
     def close(self) -> None:
-        """Close both directions; the other end reads the end of its stream."""
-        for stream in (self._outgoing, self._incoming):
+        """Close both directions; the other end reads the end of its stream.
+
+        A thread that is inside `receive` keeps its direction open until the other end closes in its turn: a stream
+        that is being read cannot be closed without waiting for it.
+        """
+        with contextlib.suppress(OSError):
+            self._outgoing.close()
+        if self._receiving.acquire(blocking=False):
             with contextlib.suppress(OSError):
-                stream.close()
+                self._incoming.close()
+            self._receiving.release()
