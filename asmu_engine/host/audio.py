@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from asmu_engine.config import EngineConfig
 from asmu_engine.host.child import Answer, Child, describe_exit
 from asmu_engine.host.command import python_command
-from asmu_engine.host.events import Topic
+from asmu_engine.host.deaths import Deaths, too_many
 from asmu_engine.host.loop import Loop
+from asmu_engine.host.owner import Owner
+from asmu_engine.host.pulse import Pulse
 from asmu_engine.host.replay import in_parts
 from asmu_engine.protocol.errors import AsmuError, DeviceError, EngineError
 from asmu_engine.shm.status import StatusPage
@@ -20,41 +21,10 @@ from asmu_engine.shm.status import StatusPage
 _log = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 0.1
-CEASED_SECONDS: Final = 1.0
-CEASED_BLOCKS: Final = 8
-"""Callbacks have ceased when none came for so long, whichever of the two is longer."""
-
 CONFIGURE_SECONDS: Final = 30.0
 EDIT_SECONDS: Final = 30.0
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
-MAX_RESTARTS: Final = 3
-RESTART_WINDOW_SECONDS: Final = 60.0
-
-
-class Owner(Protocol):
-    """What the audio process's supervisor needs of the engine around it."""
-
-    def audio_ready(self, catalogue: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A fresh process is configured; returns the edits that rebuild the patch."""
-
-    def audio_up(self) -> None:
-        """The patch is in place: edits may go on."""
-
-    def audio_down(self) -> None:
-        """The process is gone: edits must wait."""
-
-    def audio_failed(self, error: AsmuError) -> None:
-        """There will be no other process."""
-
-    def device_running(self, device: dict[str, Any] | None) -> None:
-        """The device runs (with these facts), or no more (None)."""
-
-    def device_lost(self, reason: str) -> None:
-        """The device went away under a running stream."""
-
-    def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
-        """One event."""
 
 
 class Audio:
@@ -72,24 +42,22 @@ class Audio:
         self.child: Child | None = None
         self._loop = loop
         self._config = config
-        self._page = page
         self._owner = owner
         self._up = False
         self._busy = ""  # "start" or "stop" while that is under way
         self._started: dict[str, Any] = {}
+        self._early_end: str | None = None
         self._resume = False
         self._hung: str | None = None
         self._once_up = False
         self._ended_for_loss = False
-        self._deaths: deque[float] = deque()
-        self._blocks = (0, 0.0)
+        self._deaths = Deaths()
+        self._pulse = Pulse(page, config.samplerate, config.blocksize)
         self._end_position: int | None = None
         self._launched_at = 0
         self._launch_began = 0.0
         self._launch_seconds = 0.0
         self._died_at = 0
-        self._running_since = 0
-        self._lost_at: tuple[int, int] | None = None
         self._on_closed: Callable[[], None] | None = None
         loop.every(WATCH_SECONDS, self._watch)
 
@@ -114,6 +82,7 @@ class Audio:
 
         def started(result: dict[str, Any] | None, error: AsmuError | None) -> None:
             self._busy = ""
+            early, self._early_end = self._early_end, None
             if result is not None:
                 self._set_running(message, result)
                 blocks = message["end_block"]
@@ -122,6 +91,8 @@ class Audio:
                 )
                 self._owner.publish("device", {"event": "started", **result})
                 answer(result, None)
+                if early is not None:
+                    self._take_end(early)
                 return
             if self._hung == "start":
                 error = DeviceError(
@@ -133,7 +104,7 @@ class Audio:
             answer(None, error)
 
         self.ask({"do": "start", **message}, started, START_SECONDS)
-        self._busy = "start"
+        self._busy, self._early_end = "start", None
 
     def stop_device(self, answer: Answer) -> None:
         """Let the device stop; no error where it does not run."""
@@ -166,9 +137,11 @@ class Audio:
         self._hung = None
         self._ended_for_loss = False
         self._launch_began = time.monotonic()
-        self._launched_at = self._position_ahead()
+        self._launched_at = self._pulse.ahead(self._launch_seconds, running=self.state == "running")
         try:
-            self.child = Child(self._loop, "audio", python_command("asmu_engine.audio"), self._take_event, self._ended)
+            self.child = Child(
+                self._loop, "audio", python_command("asmu_engine.audio"), self._take_event, self._ended, in_order=True
+            )
         except OSError as error:
             self._fail(EngineError(f"the audio process cannot be started: {error}", code="engine_failed", where="audio"))
             return
@@ -236,8 +209,12 @@ class Audio:
             message["end_block"] = left
 
         def restarted(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            self._busy = ""
+            early, self._early_end = self._early_end, None
             if self.state != "running":
                 return
+            if error is not None and error.code == "engine_failed" and self._hung is None:
+                return  # died once more: `_ended` counts it and tries again
             if result is None:
                 self._lose(f"it could not be started again: {error}", replace=False)
                 return
@@ -247,8 +224,11 @@ class Audio:
                 "engine",
                 {"event": "audio_restarted", "position": begin, "gap": max(0, begin - self._died_at), "restarts": self.restarts},
             )
+            if early is not None:
+                self._take_end(early)
 
         self.ask({"do": "start", **message}, restarted, START_SECONDS)
+        self._busy, self._early_end = "start", None
 
     def _ended(self, status: int) -> None:
         self._up = False
@@ -260,14 +240,13 @@ class Audio:
         if self.state == "failed":
             return
         self._owner.audio_down()
-        position = self._page.counter("frame_position")
+        position = self._pulse.position
         self._owner.publish("engine", {"event": "audio_ended", "status": describe_exit(status), "position": position})
         _log.warning("the audio process ended (%s) at frame %d", describe_exit(status), position)
-        if not self._ended_for_loss and self._dies_too_often():
+        if not self._ended_for_loss and self._deaths.add():
             self._fail(
                 EngineError(
-                    f"the audio process ended more than {MAX_RESTARTS} times within {RESTART_WINDOW_SECONDS:g} s, "
-                    f"the last time with {describe_exit(status)}; it is not started again",
+                    f"{too_many('audio')}, the last time with {describe_exit(status)}; it is not started again",
                     code="engine_failed",
                     where="audio",
                 )
@@ -278,15 +257,9 @@ class Audio:
         self.restarts += 1
         self.launch()
 
-    def _dies_too_often(self) -> bool:
-        now = time.monotonic()
-        self._deaths.append(now)
-        while now - self._deaths[0] > RESTART_WINDOW_SECONDS:
-            self._deaths.popleft()
-        return len(self._deaths) > MAX_RESTARTS
-
     def _fail(self, error: AsmuError) -> None:
-        _log.error("the audio process failed: %s", error)
+        if self._once_up:  # before, the error itself goes to whoever starts the engine
+            _log.error("the audio process failed: %s", error)
         self._set_stopped("failed", str(error))
         if self.child is not None:
             self.child.kill()
@@ -297,12 +270,11 @@ class Audio:
     def _take_event(self, message: dict[str, Any]) -> None:
         what = message.get("event")
         if what == "ended":
-            reason = str(message.get("reason", ""))
-            if reason.startswith("lost"):
-                # PortAudio is beyond use in a process whose device went away; our own devices are not.
-                self._lose(reason.removeprefix("lost").lstrip(": "), replace=(self.device or {}).get("kind") == "portaudio")
-            elif self.state == "running":
-                self._set_stopped("stopped", reason)
+            if self._busy == "start":
+                # A short stream may be over before the answer to its start, sent by another thread, is through.
+                self._early_end = str(message.get("reason", ""))
+            else:
+                self._take_end(str(message.get("reason", "")))
         elif what == "realtime":
             self.realtime = dict(message.get("realtime") or {})
         elif what == "xrun":
@@ -310,12 +282,17 @@ class Audio:
         else:
             self._owner.publish("node", message)
 
+    def _take_end(self, reason: str) -> None:
+        if reason.startswith("lost"):
+            # PortAudio is beyond use in a process whose device went away; our own devices are not.
+            self._lose(reason.removeprefix("lost").lstrip(": "), replace=(self.device or {}).get("kind") == "portaudio")
+        elif self.state == "running":
+            self._set_stopped("stopped", reason)
+
     def _set_running(self, message: dict[str, Any], result: dict[str, Any]) -> None:
         self._started = dict(message)
-        self._lost_at = None
         self.device = dict(result.get("device") or {})
-        self._running_since = time.monotonic_ns()
-        self._blocks = (self._page.counter("blocks"), time.monotonic())
+        self._pulse.begin(paced=bool(self.device.get("paced")), speed=float(self.device.get("speed") or 1.0))
         self._owner.device_running(self.device)
         self._set_state("running", "")
 
@@ -327,7 +304,7 @@ class Audio:
     def _set_state(self, state: str, reason: str) -> None:
         if state != self.state:
             self.state = state
-            position = self._page.counter("frame_position")
+            position = self._pulse.position
             self._owner.publish("engine", {"event": "state", "state": state, "reason": reason, "position": position})
 
     def _watch(self) -> None:
@@ -338,44 +315,16 @@ class Audio:
             self._hung = what
             _log.error("the audio process did not answer %r in time; it is ended", what)
             child.kill()
-        if self.state != "running" or self._busy or not self._up or not (self.device or {}).get("paced"):
-            return
-        blocks, now = self._page.counter("blocks"), time.monotonic()
-        if blocks != self._blocks[0]:
-            self._blocks = (blocks, now)
-        block_seconds = self._config.blocksize / self._config.samplerate / float((self.device or {}).get("speed") or 1.0)
-        silent = now - self._blocks[1]
-        if silent > max(CEASED_SECONDS, CEASED_BLOCKS * block_seconds):
+        if self.state == "running" and self._up and not self._busy and (silent := self._pulse.silence()):
             self._lose(f"no callback for {silent:.1f} s", replace=True)
 
     def _lose(self, reason: str, *, replace: bool) -> None:
         if self.state != "running":
             return
-        position = self._page.counter("frame_position")
-        self._lost_at = (position, time.monotonic_ns())
+        position = self._pulse.lose()
         self._owner.publish("device", {"event": "device_lost", "reason": reason, "position": position, "device": self.device})
         self._set_stopped("lost", reason)
         if self.child is not None and replace:
             self._ended_for_loss = True
             self.child.kill()
         self._owner.device_lost(reason)
-
-    def _position_ahead(self) -> int:
-        """Where the frame axis will stand when a process that is launched now is up.
-
-        It runs on while a device that should run does not. How long a launch takes is taken from the one before.
-        """
-        position = self._page.counter("frame_position")
-        if self._lost_at is not None:
-            position, since = self._lost_at
-        elif self.state == "running" and (self.device or {}).get("paced"):
-            since = self._page.counter("last_block_ns")
-            if since >= self._running_since:
-                position -= self._config.blocksize  # that block's first frame belongs to the time noted
-            else:
-                since = self._running_since  # not one block was processed
-        else:
-            return position
-        seconds = (time.monotonic_ns() - since) * 1e-9 + self._launch_seconds
-        elapsed = round(seconds * self._config.samplerate)
-        return max(self._page.counter("frame_position"), position + elapsed)

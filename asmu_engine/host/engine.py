@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 AUDIO_END_SECONDS: Final = 2.0
 DISK_END_SECONDS: Final = 10.0
+LAST_RESORT_SECONDS: Final = 2.0
+"""Grace beyond both, should the end itself fail: a host never stays because it cannot end."""
 CLIENT_CHECK_SECONDS: Final = 1.0
 
 
@@ -131,8 +133,10 @@ class Engine:
         self._on_ready = None
         self.publish("engine", {"event": "ending"})
         self.audio.close(self._end_disk, AUDIO_END_SECONDS)
+        self._loop.later(AUDIO_END_SECONDS + DISK_END_SECONDS + LAST_RESORT_SECONDS, self._on_ended)
 
     def _end_disk(self) -> None:
+        self._lane.resume()  # what still waits is refused now
         self._jobs.close(self._ended, DISK_END_SECONDS)
 
     def _ended(self) -> None:

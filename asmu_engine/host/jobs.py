@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from asmu_engine.host.child import Answer, Child, describe_exit
 from asmu_engine.host.command import python_command
+from asmu_engine.host.deaths import Deaths, too_many
 from asmu_engine.host.events import Events
 from asmu_engine.host.loop import Loop
 from asmu_engine.protocol.errors import AsmuError, DiskError
@@ -19,8 +18,6 @@ from asmu_engine.protocol.errors import AsmuError, DiskError
 _log = logging.getLogger(__name__)
 
 COMMAND_SECONDS: Final = 30.0
-MAX_RESTARTS: Final = 3
-RESTART_WINDOW_SECONDS: Final = 60.0
 MAX_FINISHED: Final = 256
 
 
@@ -59,7 +56,7 @@ class Jobs:
         self._events = events
         self._jobs: dict[int, Job] = {}
         self._numbers = itertools.count(1)
-        self._deaths: deque[float] = deque()
+        self._deaths = Deaths()
         self._on_closed: Callable[[], None] | None = None
         loop.every(1.0, self._watch)
 
@@ -180,17 +177,9 @@ class Jobs:
         open_jobs = [job for job in self._jobs.values() if job.open]
         if not open_jobs:
             return
-        now = time.monotonic()
-        self._deaths.append(now)
-        while now - self._deaths[0] > RESTART_WINDOW_SECONDS:
-            self._deaths.popleft()
         try:
-            if len(self._deaths) > MAX_RESTARTS:
-                raise DiskError(
-                    f"the disk process ended more than {MAX_RESTARTS} times within {RESTART_WINDOW_SECONDS:g} s",
-                    code="disk_failed",
-                    where="disk",
-                )
+            if self._deaths.add():
+                raise DiskError(too_many("disk"), code="disk_failed", where="disk")
             child = self._running_child()
         except DiskError as error:
             for job in open_jobs:

@@ -37,6 +37,7 @@ class Lane:
         self._size = 0
         self._in_flight = 0
         self._alone = False
+        self._head_alone: bool | None = None
         self._paused = False
         self._pumping = False
 
@@ -68,9 +69,12 @@ class Lane:
         self._pumping = True
         try:
             while self._waiting and not self._paused and not self._alone and self._in_flight < MAX_IN_FLIGHT:
-                alone = self._waiting[0].alone()
-                if alone and self._in_flight:
+                if self._head_alone is None:
+                    # Asked once: what the answer depends on does not change while only values are in flight.
+                    self._head_alone = self._waiting[0].alone()
+                if self._head_alone and self._in_flight:
                     break
+                alone, self._head_alone = self._head_alone, None
                 entry = self._waiting.popleft()
                 self._size -= entry.size
                 self._in_flight += 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from asmu_engine.host.change import Change, add_edit, connect_edit, set_edit
 from asmu_engine.host.node import Node, channels_of, device_nodes, find_cycle
+from asmu_engine.host.values import checked_values, stretched_values
 from asmu_engine.protocol.catalogue import Kind, Value
 from asmu_engine.protocol.edits import Add, Call, Connect, Disconnect, Edit, Remove, Resize, Set
 from asmu_engine.protocol.errors import PatchError
@@ -14,34 +15,6 @@ from asmu_engine.protocol.version import INPUTS_NODE, MAX_NODES, OUTPUTS_NODE
 
 MAX_CONNECTIONS: Final = 131_072
 """Most connections that a patch may hold."""
-
-_INT64: Final = 2**63
-
-
-@dataclass
-class Change:
-    """What became of one transaction: edits for the audio process, and how to take it back.
-
-    `wire`: the edits in canonical form. `made`: nodes that need a new ring, with the wire edit that must name it and
-    its channels. `dropped`: rings that nobody needs once the change holds. `later`: values to keep once it holds.
-    """
-
-    wire: list[dict[str, Any]] = field(default_factory=list)
-    made: list[tuple[Node, dict[str, Any], int]] = field(default_factory=list)
-    dropped: dict[str, None] = field(default_factory=dict)
-    later: list[tuple[Node, dict[str, Value | None]]] = field(default_factory=list)
-    undo: list[Callable[[], object]] = field(default_factory=list)
-    suspects: dict[str, None] = field(default_factory=dict)
-
-    def revert(self) -> None:
-        """Take everything back, latest first."""
-        while self.undo:
-            self.undo.pop()()
-
-    def commit(self) -> None:
-        """Keep the parameter values of a `check`."""
-        for node, values in self.later:
-            node.parameters.update(values)
 
 
 class Patch:
@@ -136,9 +109,9 @@ class Patch:
             if not node.reserved:
                 # Live arrays follow one by one: together they might pass what one message may hold.
                 live = {p.name for p in node.kind.parameters if p.live and p.type == "array"}
-                edits.append(_add_edit(node, {k: v for k, v in node.parameters.items() if k not in live}))
-                edits += [_set_edit(node, {k: v}) for k, v in node.parameters.items() if k in live]
-        edits += [_connect_edit(s, o, node.name, i) for node in self.nodes.values() for i, (s, o) in sorted(node.sources.items())]
+                edits.append(add_edit(node, {k: v for k, v in node.parameters.items() if k not in live}))
+                edits += [set_edit(node, {k: v}) for k, v in node.parameters.items() if k in live]
+        edits += [connect_edit(s, o, node.name, i) for node in self.nodes.values() for i, (s, o) in sorted(node.sources.items())]
         return edits
 
     # -- one step an edit -----------------------------------------------------------------------------------------
@@ -172,10 +145,10 @@ class Patch:
             raise PatchError(f"the patch has {MAX_NODES} nodes, which is the limit", code="patch_too_large", where=name)
         kind.check_ports(edit.inputs, edit.outputs, name)
         node = Node(name, kind, edit.inputs, edit.outputs)
-        node.parameters = _checked(kind, edit.parameters, node.channels, name, new=True)
+        node.parameters = checked_values(kind, edit.parameters, node.channels, name, new=True)
         self.nodes[name] = node
         change.undo.append(lambda: self.nodes.pop(name))
-        wire = _add_edit(node, node.parameters)
+        wire = add_edit(node, node.parameters)
         change.wire.append(wire)
         if kind.ring:
             change.made.append((node, wire, node.channels))
@@ -196,7 +169,7 @@ class Patch:
         self._unplug(node, change, edit.inputs, edit.outputs)
         wire: dict[str, Any] = {"op": "resize", "node": node.name, "inputs": edit.inputs, "outputs": edit.outputs}
         change.wire.append(wire)
-        stretched = _stretched(node, channels_of(edit.inputs, edit.outputs))
+        stretched = stretched_values(node, channels_of(edit.inputs, edit.outputs))
         node.inputs, node.outputs, node.parameters = edit.inputs, edit.outputs, {**node.parameters, **stretched}
 
         def restore() -> None:
@@ -205,7 +178,7 @@ class Patch:
         change.undo.append(restore)
         live = {p.name for p in node.kind.parameters if p.live}
         if stretched.keys() & live:
-            change.wire.append(_set_edit(node, {k: v for k, v in stretched.items() if k in live}))
+            change.wire.append(set_edit(node, {k: v for k, v in stretched.items() if k in live}))
         if node.kind.ring and (edit.inputs, edit.outputs) != before[:2]:
             # A ring cannot change its channels, so the node gets another.
             change.made.append((node, wire, node.channels))
@@ -229,7 +202,7 @@ class Patch:
         self._plug(source, edit.output, target, edit.input)
         change.undo.append(lambda: self._pull(target, edit.input))
         change.suspects[target.name] = None
-        change.wire.append(_connect_edit(source.name, edit.output, target.name, edit.input))
+        change.wire.append(connect_edit(source.name, edit.output, target.name, edit.input))
 
     def _disconnect(self, edit: Disconnect, change: Change) -> None:
         target = self._any(edit.target)
@@ -249,12 +222,12 @@ class Patch:
         change.undo.append(lambda: setattr(node, "parameters", before))
         if node.kind.breaks_cycle:
             change.suspects[node.name] = None
-        change.wire.append(_set_edit(node, values))
+        change.wire.append(set_edit(node, values))
 
     def _check_set(self, edit: Set, change: Change) -> None:
         node, values = self._settable(edit)
         change.later.append((node, values))
-        change.wire.append(_set_edit(node, values))
+        change.wire.append(set_edit(node, values))
 
     def _call(self, edit: Call, change: Change) -> None:
         node = self._own(edit.node)
@@ -281,7 +254,7 @@ class Patch:
 
     def _settable(self, edit: Set) -> tuple[Node, dict[str, Value | None]]:
         node = self._own(edit.node)
-        return node, _checked(node.kind, edit.parameters, node.channels, node.name, new=False)
+        return node, checked_values(node.kind, edit.parameters, node.channels, node.name, new=False)
 
     def _orders(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].kind.breaks_cycle
@@ -318,55 +291,3 @@ class Patch:
         for target, port in ends:
             self._cut(target, port, change)
             change.wire.append({"op": "disconnect", "target": target.name, "input": port})
-
-
-def _checked(kind: Kind, parameters: dict[str, Any], channels: int, where: str, *, new: bool) -> dict[str, Value | None]:
-    values: dict[str, Value | None] = {}
-    for name, given in parameters.items():
-        parameter = kind.parameter(name, where)
-        if not (new or parameter.live):
-            raise PatchError(
-                f"{where}.{name} is fixed once the node exists; remove the node and add it again",
-                code="fixed_parameter",
-                where=f"{where}.{name}",
-            )
-        value = parameter.check(given, channels, where)
-        for number in value if isinstance(value, list) else (value,):
-            if isinstance(number, int) and not -_INT64 <= number < _INT64:
-                raise PatchError(
-                    f"{where}.{name}: {number:g} does not fit into 64 bits", code="bad_value", where=f"{where}.{name}"
-                )
-        values[name] = value
-    return values
-
-
-def _stretched(node: Node, channels: int) -> dict[str, Value | None]:
-    """Per-channel values of a node that gets another number of channels: cut, or the last one repeated."""
-    result: dict[str, Value | None] = {}
-    for parameter in node.kind.parameters:
-        value = node.parameters.get(parameter.name)
-        if parameter.per_channel and isinstance(value, list) and len(value) != channels:
-            result[parameter.name] = (value + value[-1:] * channels)[:channels] if value else []
-    return result
-
-
-def _add_edit(node: Node, parameters: dict[str, Value | None]) -> dict[str, Any]:
-    edit: dict[str, Any] = {
-        "op": "add",
-        "node": node.name,
-        "kind": node.kind.name,
-        "inputs": node.inputs,
-        "outputs": node.outputs,
-    }
-    edit["parameters"] = parameters
-    if node.kind.ring:
-        edit["ring"] = node.ring
-    return edit
-
-
-def _set_edit(node: Node, values: dict[str, Value | None]) -> dict[str, Any]:
-    return {"op": "set", "node": node.name, "parameters": values}
-
-
-def _connect_edit(source: str, output: int, target: str, port: int) -> dict[str, Any]:
-    return {"op": "connect", "source": source, "output": output, "target": target, "input": port}

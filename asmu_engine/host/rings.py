@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from asmu_engine.host.change import Change
 from asmu_engine.host.node import Node
-from asmu_engine.host.patch import Change
 from asmu_engine.shm.create import RingKind, close_ring, create_ring
 from asmu_engine.shm.segment import list_segments, remove_segment, segment_name
 

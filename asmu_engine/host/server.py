@@ -32,7 +32,16 @@ BATCH: Final = 64
 MAX_TEXT: Final = 1000
 """Longest text of a refusal: it may quote what the client sent."""
 
-_UNCACHED: Final = (messages.Hello, messages.Ping, messages.Status, messages.GetPatch, messages.GetCatalogue, messages.JobStatus)
+_REPEATABLE: Final = (
+    messages.Hello,
+    messages.Ping,
+    messages.Status,
+    messages.GetPatch,
+    messages.GetCatalogue,
+    messages.Profile,
+    messages.JobStatus,
+)
+"""Requests that may be done again when they come again; the answers to all others are kept for a while."""
 
 Handler = Callable[[messages.Request, Client, int, Answer], None]
 """Does a request of so many bytes and answers, at once or later; raises AsmuError to refuse it."""
@@ -116,7 +125,7 @@ class Server:
             self._send(envelope, self._refusal(identifier, _internal(error)))
 
     def _handle(self, request: messages.Request, client: Client, data: bytes, envelope: list[bytes]) -> None:
-        once = not isinstance(request, _UNCACHED)
+        once = not isinstance(request, _REPEATABLE)
         mark = digest(data) if once else b""
         if isinstance(request, messages.Hello):
             client.answers.clear()  # it counts from the beginning again

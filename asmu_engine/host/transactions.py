@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from asmu_engine.host.change import Change
 from asmu_engine.host.child import Answer
 from asmu_engine.host.events import Events
 from asmu_engine.host.lane import Lane
-from asmu_engine.host.patch import Change, Patch
+from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
 from asmu_engine.protocol.errors import AsmuError, EngineError
 from asmu_engine.protocol.messages import Transaction
@@ -95,5 +96,7 @@ class Transactions:
             self._rings.drop(name)
         self._patch.revision += 1
         facts = {"revision": self._patch.revision, "at": result.get("at")}
+        if made:
+            facts["rings"] = made
         self._events.publish("patch", {"event": "edited", "author": author, "edits": edits, **facts})
-        return {**facts, "rings": made} if made else facts
+        return facts

@@ -1,8 +1,9 @@
 """An audio process without audio: it speaks the pipe's protocol, counts blocks by itself, and fails where it is told to.
 
-``FAKE_AUDIO`` holds JSON: ``"configure"`` is ``"error"``, ``"die"`` or ``"hang"``; ``"start"`` is ``"error"`` or
-``"hang"``; ``"log"`` a file that gets each command as a line of JSON. A node called ``fails`` is refused, one called
-``crashes`` ends the process, one called ``hangs`` is never answered.
+``FAKE_AUDIO`` holds JSON: ``"configure"`` is ``"error"``, ``"die"`` or ``"hang"``; ``"start"`` is ``"error"``, ``"hang"``
+or ``"end"`` (the stream is over before the answer); ``"restart"`` likewise, for a start that resets nothing; ``"log"``
+is a file that gets each command as a line of JSON. A node called ``fails`` is refused, one called ``crashes`` ends the
+process, one called ``hangs`` is never answered.
 """
 
 import json
@@ -72,8 +73,12 @@ class FakeAudio:
         return {"at": self.page.counter("frame_position")}
 
     def start(self, message: dict) -> dict:
+        if not message["reset"] and PLAN.get("restart"):
+            self.fail(PLAN["restart"], DeviceError("no such device", code="device_unknown", where="x"))
         self.fail(PLAN.get("start"), DeviceError("no such device", code="device_unknown", where="x"))
         self.running.set()
+        if PLAN.get("start") == "end":
+            self.pipe.send({"event": "ended", "reason": "finished"})
         inputs, outputs = message["inputs"] or [1, 2], message["outputs"] or [1, 2]
         device = {"name": "fake", "kind": PLAN.get("kind", "virtual"), "inputs": inputs, "outputs": outputs, "paced": True}
         return {
@@ -88,6 +93,7 @@ class FakeAudio:
         return {}
 
     def step(self, message: dict) -> dict:
+        time.sleep(message["blocks"] * 0.1)
         return {"blocks": message["blocks"]}
 
     def profile(self, message: dict) -> dict:

@@ -11,7 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from asmu_engine.host import patch as patch_module
-from asmu_engine.host.patch import Change, Patch
+from asmu_engine.host.change import Change
+from asmu_engine.host.patch import Patch
 from asmu_engine.protocol.arrays import Array
 from asmu_engine.protocol.catalogue import ANY_PORTS, NO_PORTS, ONE_PORT, Kind, Parameter, Ports
 from asmu_engine.protocol.edits import Edit

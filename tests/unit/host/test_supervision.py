@@ -159,7 +159,7 @@ def test_hang_over_an_edit_is_ended_from_outside(make_host: Make, monkeypatch: p
     child = host.engine.audio.child
     host.send("transaction", edits=[add("hangs")])
     host.until(lambda: child._pending, "the request")
-    next(iter(child._pending.values())).deadline = 0.0
+    next(iter(child._pending.values())).seconds = 0.0
     answer = host.answer()
     assert answer["code"] == "engine_failed"
     assert "signal 9" in answer["message"]
@@ -249,13 +249,30 @@ def test_process_of_a_lost_device_is_replaced_where_portaudio_holds_it(make_host
     host = make_host(kind=kind).up()
     host.result("start")
     pid = host.engine.audio.child.pid
-    host.result("fault", fault="gone")
+    host.ask("fault", fault="gone")  # the answer is lost where the process is ended before it gave it
     assert host.event("device", "device_lost")["reason"] == "unplugged"
     host.event("engine", "state", state="lost")
     host.until(lambda: host.ask("start")["type"] == "reply", "the next start")
     assert (host.engine.audio.child.pid != pid) is replaced
     # A device that was lost on its own is no fault of the process.
-    assert not host.engine.audio._deaths
+    assert len(host.engine.audio._deaths) == 0
+
+
+def test_stream_that_is_over_before_its_start_is_answered(make_host: Make) -> None:
+    host = make_host(start="end").up()
+    host.result("start")
+    assert host.event("engine", "state", state="stopped")["reason"] == "finished"
+    assert host.result("status")["device"] is None
+
+
+def test_request_that_takes_long_makes_none_behind_it_late(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio_module, "STOP_SECONDS", 0.3)
+    host = make_host().up()
+    host.result("start")
+    host.send("step", blocks=6)
+    host.send("stop")
+    assert [host.answer()["type"] for _ in range(2)] == ["reply"] * 2
+    assert host.engine.audio.restarts == 0
 
 
 def test_stream_that_finishes_is_stopped(make_host: Make) -> None:
@@ -266,7 +283,7 @@ def test_stream_that_finishes_is_stopped(make_host: Make) -> None:
 
 
 def test_callbacks_that_cease_are_a_lost_device(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio_module, "CEASED_SECONDS", 0.3)
+    monkeypatch.setattr("asmu_engine.host.pulse.CEASED_SECONDS", 0.3)
     host = make_host().up()
     host.result("start")
     pid = host.engine.audio.child.pid
@@ -295,6 +312,22 @@ def test_crash_of_a_running_process_starts_the_device_again(make_host: Make) -> 
     assert (start["inputs"], start["outputs"], start["drop"], start["reset"]) == ([2], [1], 0, False)
     assert start["end_block"] == (100_003 * 256 - configure["position"]) // 256
     assert host.result("status")["state"] == "running"
+
+
+def test_crash_while_the_device_is_started_again_is_one_more_crash(make_host: Make) -> None:
+    host = make_host(restart="die").up()
+    host.result("start")
+    os.kill(host.engine.audio.child.pid, signal.SIGKILL)
+    host.event("engine", "state", state="failed")
+    assert host.engine.audio.restarts == 3
+
+
+def test_device_that_is_gone_when_it_is_to_be_started_again_is_lost(make_host: Make) -> None:
+    host = make_host(restart="error").up()
+    host.result("start")
+    os.kill(host.engine.audio.child.pid, signal.SIGKILL)
+    assert "no such device" in host.event("device", "device_lost")["reason"]
+    assert host.result("status")["state"] == "lost"
 
 
 def test_stream_that_would_have_ended_meanwhile_is_not_started_again(make_host: Make) -> None:
