@@ -13,7 +13,7 @@ from asmu_engine.cores.tap import ATap
 from asmu_engine.devices.base import Device
 from asmu_engine.devices.faults import plug
 from asmu_engine.devices.open import open_device
-from asmu_engine.protocol.device import Virtual, device_from_wire, parse_device
+from asmu_engine.protocol.device import AnyDevice, Virtual, device_from_wire, parse_device
 from asmu_engine.protocol.errors import DeviceError
 from asmu_engine.rt.mailbox import PreparedEdit
 from asmu_engine.rt.runner import Runner
@@ -63,8 +63,12 @@ class AudioEngine:
         end_block: int | None = None,
         drop: int = 0,
         reset: bool = True,
+        position: int = 0,
     ) -> dict[str, Any]:
-        """Open the device and run; the facts of the stream as plain data."""
+        """Open the device and run; the facts of the stream as plain data.
+
+        `position` is where the frame axis stands by now, in case it ran on while nothing was processed.
+        """
         if self.running:
             raise DeviceError("the stream already runs; stop it first", code="device_state", where="start")
         self._close_device()
@@ -74,19 +78,20 @@ class AudioEngine:
             prepared = PreparedEdit(schedule=self._builder.rewire(wiring))
             if reset:
                 prepared.calls = [(core, "reset") for core in self._builder.graph.cores.values()]
+            self.runner.advance(position)
             self._post(prepared)
             self.runner.begin_stream(end_block, drop)
             device.hold = self._hold
             device.thread_setup = self._thread_setup
-            facts = _describe(device, self._spec.kind)
-            position = self.runner.position
+            facts = _describe(device, self._spec)
+            begin = self.runner.position
             device.start(self.runner, self._ended)
         except BaseException:
             device.close()
             self._builder.wiring = Wiring()
             raise
         self._device = device
-        return {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": position}
+        return {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": begin}
 
     def stop(self) -> None:
         """Stop and close the device; without effect when none is open."""
@@ -169,11 +174,11 @@ def _columns(channels: tuple[int, ...]) -> dict[int, int]:
     return {channel - 1: column for column, channel in enumerate(channels)}
 
 
-def _describe(device: Device, kind: str) -> dict[str, Any]:
+def _describe(device: Device, spec: AnyDevice) -> dict[str, Any]:
     return {
         "name": device.name,
         "host_api": device.host_api,
-        "kind": kind,
+        "kind": spec.kind,
         "inputs": list(device.inputs),
         "outputs": list(device.outputs),
         "max_inputs": device.max_inputs,
@@ -181,4 +186,5 @@ def _describe(device: Device, kind: str) -> dict[str, Any]:
         "input_latency": device.input_latency,
         "output_latency": device.output_latency,
         "paced": device.paced,
+        "speed": getattr(spec, "speed", 1.0) or 1.0,
     }

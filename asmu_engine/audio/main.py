@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from asmu_engine.audio.engine import AudioEngine
 
 _TIDY_SECONDS = 0.02
+_ORPHAN_SECONDS = 3.0
 _CONTROL_PRIORITY = 5
-"""SCHED_FIFO priority of the control thread: far below the audio, above users' programs. It must not lose its
-processor while it holds the interpreter that the callback waits for."""
+"""SCHED_FIFO priority of the control thread and all that it starts: far below the audio, above users' programs. None of
+them may lose its processor while it holds the interpreter that the callback waits for."""
 
 
 class AudioProcess:
@@ -26,15 +28,12 @@ class AudioProcess:
         self._pipe = pipe
         self._engine: AudioEngine | None = None
         self._lock = threading.Lock()
-        self._over = threading.Event()
         self._audio_grant = "normal: no stream has run"
         self._priority = 0
         self._realtime: dict[str, Any] = {}
 
     def serve(self) -> int:
         """Until the host says quit or is gone; returns the exit status."""
-        tidier = threading.Thread(target=self._keep_tidy, name="tidy", daemon=True)
-        tidier.start()
         while (message := self._pipe.receive()) is not None:
             if message["do"] == "quit":
                 self._close()
@@ -82,10 +81,12 @@ class AudioProcess:
         control = min(_CONTROL_PRIORITY, max(self._priority - 1, 0))
         self._realtime = {
             "memory": memory,
-            "control_thread": scheduling.make_thread_realtime(control),
+            "control_thread": scheduling.make_thread_realtime(control, inherited=True),
             "garbage_collector": scheduling.quiet_interpreter(),
             "switch_interval_us": round(scheduling.SWITCH_INTERVAL * 1e6),
         }
+        # Only now, so that it has the control thread's priority.
+        threading.Thread(target=self._keep_tidy, name="tidy", daemon=True).start()
         return {
             "pid": os.getpid(),
             "catalogue": [kind.to_wire() for kind in self._engine.kinds.catalogue()],
@@ -127,14 +128,25 @@ class AudioProcess:
         self._pipe.send({"event": "ended", "reason": reason})
 
     def _keep_tidy(self) -> None:
-        while not self._over.wait(_TIDY_SECONDS):
-            self._tidy()
+        host = os.getppid()
+        orphan_since = 0.0
+        while True:
+            time.sleep(_TIDY_SECONDS)
+            if os.getppid() != host:
+                # The host is gone. The control thread learns that from the pipe, unless it hangs in a dead device.
+                orphan_since = orphan_since or time.monotonic()
+                if time.monotonic() - orphan_since > _ORPHAN_SECONDS:
+                    os._exit(1)
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._tidy()
+                finally:
+                    self._lock.release()
 
     def _tidy(self) -> None:
-        with self._lock:
-            if self._engine is not None:
-                for notice in self._engine.tidy():
-                    self._pipe.send(notice)
+        if self._engine is not None:
+            for notice in self._engine.tidy():
+                self._pipe.send(notice)
 
     def _grants(self) -> dict[str, Any]:
         return {"audio_thread": self._audio_grant, **self._realtime}
@@ -145,9 +157,8 @@ class AudioProcess:
         return self._engine
 
     def _close(self) -> None:
-        self._over.set()
-        self._tidy()
         with self._lock:
+            self._tidy()
             engine, self._engine = self._engine, None
             if engine is not None:
                 engine.close()

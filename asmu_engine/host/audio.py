@@ -103,7 +103,8 @@ class Audio:
                 )
             answer(None, error)
 
-        self.ask({"do": "start", **message}, started, START_SECONDS)
+        # After a loss the axis has run on, though nothing was processed.
+        self.ask({"do": "start", **message, "position": self._pulse.ahead(0.0, running=False)}, started, START_SECONDS)
         self._busy, self._early_end = "start", None
 
     def stop_device(self, answer: Answer) -> None:
@@ -200,9 +201,10 @@ class Audio:
 
     def _restart_device(self) -> None:
         self._resume = False
-        message = {**self._started, "reset": False, "drop": 0}
+        position = self._pulse.ahead(0.0, running=True)
+        message = {**self._started, "reset": False, "drop": 0, "position": position}
         if self._end_position is not None:
-            left = (self._end_position - self._launched_at) // self._config.blocksize
+            left = (self._end_position - position) // self._config.blocksize
             if left < 1:
                 self._set_stopped("stopped", "finished")
                 return

@@ -24,6 +24,7 @@ class Pulse:
         self._samplerate = samplerate
         self._blocksize = blocksize
         self._paced = False
+        self._speed = 1.0
         self._patience = CEASED_SECONDS
         self._blocks = (0, 0.0)
         self._running_since = 0
@@ -37,6 +38,7 @@ class Pulse:
     def begin(self, *, paced: bool, speed: float) -> None:
         """A device runs from now on, `speed` times as fast as the samplerate says."""
         self._paced = paced
+        self._speed = speed
         self._patience = max(CEASED_SECONDS, CEASED_BLOCKS * self._blocksize / self._samplerate / speed)
         self._running_since = time.monotonic_ns()
         self._lost_at = None
@@ -57,7 +59,7 @@ class Pulse:
     def ahead(self, seconds: float, *, running: bool) -> int:
         """Where the axis will stand in so many seconds: it runs on while a paced device that should run does not."""
         position = self.position
-        if self._lost_at is not None:
+        if self._lost_at is not None and self._paced:
             position, since = self._lost_at
         elif running and self._paced:
             since = self._page.counter("last_block_ns")
@@ -68,7 +70,7 @@ class Pulse:
         else:
             return position
         elapsed = (time.monotonic_ns() - since) * 1e-9 + seconds
-        return max(self.position, position + round(elapsed * self._samplerate))
+        return max(self.position, position + round(elapsed * self._samplerate * self._speed))
 
     def _seen(self) -> None:
         self._blocks = (self._page.counter("blocks"), time.monotonic())

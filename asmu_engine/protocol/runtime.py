@@ -128,6 +128,8 @@ def is_running(name: str) -> bool:
         lock.acquire(timeout=0)
     except Timeout:
         return True
+    except OSError:
+        return False  # the folder went meanwhile
     lock.release()
     return False
 

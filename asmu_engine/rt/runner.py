@@ -56,6 +56,11 @@ class Runner:
         self._exceptions, self._edits = word("core_exceptions"), word("edits")
         self._flags = {flag: word(name) for flag, name in FLAG_NAMES.items()}
 
+    def advance(self, position: int) -> None:
+        """Before a device starts: the axis has run on to `position`; never backwards."""
+        self.position = max(self.position, position)
+        self.mailbox.next_position = self.position
+
     def begin_stream(self, end_block: int | None, drop: int) -> None:
         """Before a device starts: count `drop` silent blocks and the end from the present position."""
         self.drop_until = self.position + drop * self.blocksize

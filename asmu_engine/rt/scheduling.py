@@ -44,18 +44,20 @@ def lock_memory() -> str:
     return "locked"
 
 
-def make_thread_realtime(priority: int) -> str:
+def make_thread_realtime(priority: int, inherited: bool = False) -> str:
     """Ask SCHED_FIFO at `priority` for the calling thread: "SCHED_FIFO 70", or the reason why it stays as it was.
 
     Tried in turn: the kernel (root or an RTPRIO limit), then rtkit, which desktop systems run for audio programs.
+    `inherited`: threads that this one starts from now on have it too, where the kernel grants it.
     """
     if priority <= 0:
         return "normal: not asked for"
     if not hasattr(os, "sched_setscheduler"):
         return "normal: not available on this system"
     try:
-        # RESET_ON_FORK: no child process ever inherits real-time priority.
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+        # RESET_ON_FORK: neither threads nor processes that this thread starts inherit its priority.
+        reset = 0 if inherited else os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, os.SCHED_FIFO | reset, os.sched_param(priority))
     except OSError as error:
         return _ask_rtkit(priority, error.strerror or "refused")
     return f"SCHED_FIFO {priority}"

@@ -1,10 +1,13 @@
 """The audio process spoken to over its pipe, as a host does."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from asmu_engine.config import EngineConfig
@@ -89,6 +92,19 @@ def test_it_tells_its_kinds_and_grants(start_audio):
     assert [kind["name"] for kind in facts["catalogue"]] == sorted(kind["name"] for kind in facts["catalogue"])
     assert {"sine", "gain", "tap", "feed"} <= {kind["name"] for kind in facts["catalogue"]}
     assert facts["realtime"]["garbage_collector"] == "frozen and off"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the threads of another process from /proc")
+def test_no_thread_with_the_interpreter_runs_below_the_users_programs(start_audio):
+    audio = start_audio("virtual:inputs=1,outputs=1")
+    if not audio.facts["realtime"]["control_thread"].startswith("SCHED_FIFO"):
+        pytest.skip(f"no real-time scheduling here: {audio.facts['realtime']['control_thread']}")
+    audio.do("start")
+    audio.event("realtime")
+    threads = [int(folder.name) for folder in Path(f"/proc/{audio.child.pid}/task").iterdir()]
+    assert len(threads) == 3  # control, tidy, audio
+    priorities = sorted(os.sched_getparam(thread).sched_priority for thread in threads)
+    assert priorities == [5, 5, 70]
 
 
 def test_a_stepped_stream_fills_a_tap_exactly(start_audio):
@@ -194,3 +210,30 @@ def test_per_core_times_are_there_on_request(start_audio):
     deadline = time.monotonic() + 10
     while audio.do("profile", enabled=None)["nodes"]["c"] == 0:
         assert time.monotonic() < deadline
+
+
+def test_it_ends_even_where_it_hangs_when_its_host_is_gone(tmp_path):
+    # A host that starts the audio process with a core whose preparation never returns, and dies.
+    plugin = tmp_path / "hanging_core.py"
+    plugin.write_text("import time\nwhile True: time.sleep(1)\n")
+    code = (
+        "import os, subprocess, sys\n"
+        "from asmu_engine.protocol.pipe import MessagePipe\n"
+        "from asmu_engine.config import EngineConfig\n"
+        "command = [sys.executable, '-m', 'asmu_engine.audio']\n"
+        "child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)\n"
+        f"config = EngineConfig(device='offline', plugins=({str(plugin)!r},))\n"
+        "pipe = MessagePipe(sys.stdin.buffer, child.stdin)\n"
+        "pipe.send({'id': 0, 'do': 'configure', 'engine': 'x', 'config': config.to_wire(), 'position': 0})\n"
+        "print(child.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    host = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert host.stdout is not None
+    audio = psutil.Process(int(host.stdout.readline()))
+    host.kill()
+    host.communicate()
+    psutil.wait_procs([audio], timeout=20)
+    assert not audio.is_running()

@@ -76,6 +76,8 @@ class FakeAudio:
         if not message["reset"] and PLAN.get("restart"):
             self.fail(PLAN["restart"], DeviceError("no such device", code="device_unknown", where="x"))
         self.fail(PLAN.get("start"), DeviceError("no such device", code="device_unknown", where="x"))
+        word = StatusPage.word("frame_position")
+        begin = self.page.words[word] = max(self.page.words[word], message["position"])
         self.running.set()
         if PLAN.get("start") == "end":
             self.pipe.send({"event": "ended", "reason": "finished"})
@@ -85,7 +87,7 @@ class FakeAudio:
             "device": device,
             "samplerate": 48000,
             "blocksize": self.blocksize,
-            "position": self.page.counter("frame_position"),
+            "position": begin,
         }
 
     def stop(self, message: dict) -> dict:

@@ -33,6 +33,20 @@ def test_the_grant_is_what_the_thread_has():
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
+@pytest.mark.parametrize("inherited", [True, False])
+def test_threads_inherit_the_grant_only_where_they_shall(inherited):
+    def grant() -> tuple[str, int, int]:
+        said = scheduling.make_thread_realtime(10, inherited=inherited)
+        return said, os.sched_getscheduler(0), in_thread(lambda: os.sched_getscheduler(0))
+
+    said, mine, started = in_thread(grant)
+    if said != "SCHED_FIFO 10":
+        pytest.skip(f"no real-time scheduling here: {said}")
+    assert mine & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
+    assert started == (os.SCHED_FIFO if inherited else os.SCHED_OTHER)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
 def test_a_refusal_names_its_reason_and_the_cure(monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
