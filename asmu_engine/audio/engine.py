@@ -21,7 +21,10 @@ from asmu_engine.shm.status import StatusPage
 
 
 class AudioEngine:
-    """Graph, schedule and device of one engine; every method belongs to the control thread."""
+    """Graph, schedule and device of one engine; every method belongs to the control thread.
+
+    `abandoned`: a device could not be closed properly, and the process must end without its interpreter's exit handlers.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class AudioEngine:
         self._spec = parse_device(device) if isinstance(device, str) else device_from_wire(device)
         self._builder = Builder(self.kinds, samplerate, blocksize, self.runner.context)
         self._device: Device | None = None
+        self.abandoned = False
         self._on_end = on_end
         self._thread_setup = thread_setup
         if status is not None:
@@ -82,7 +86,8 @@ class AudioEngine:
             self._post(prepared)
             self.runner.begin_stream(end_block, drop)
             device.hold = self._hold
-            device.thread_setup = self._thread_setup
+            # A device that runs as fast as it can would take a whole processor from everyone else.
+            device.thread_setup = self._thread_setup if device.paced else None
             facts = _describe(device, self._spec)
             begin = self.runner.position
             device.start(self.runner, self._ended)
@@ -159,6 +164,7 @@ class AudioEngine:
         if device is not None:
             device.stop()
             device.close()
+            self.abandoned = self.abandoned or bool(getattr(device, "abandoned", False))
 
     def _hold(self, frames: int) -> bool:
         """Unpaced devices wait while a paced reader would lose frames or a feed has none for the next block."""

@@ -28,7 +28,7 @@ class AudioProcess:
         self._pipe = pipe
         self._engine: AudioEngine | None = None
         self._lock = threading.Lock()
-        self._audio_grant = "normal: no stream has run"
+        self._audio_grant = "normal: no stream in real time has run"
         self._priority = 0
         self._realtime: dict[str, Any] = {}
 
@@ -36,8 +36,7 @@ class AudioProcess:
         """Until the host says quit or is gone; returns the exit status."""
         while (message := self._pipe.receive()) is not None:
             if message["do"] == "quit":
-                self._close()
-                self._pipe.send({"id": message["id"], "result": {}})
+                self._close(answer={"id": message["id"], "result": {}})
                 return 0
             self._answer(message)
         # The host is gone: nobody is left to clean up after this process, so end at once and silently.
@@ -156,12 +155,17 @@ class AudioProcess:
             raise EngineError("the audio process is not configured yet", code="engine_state", where="configure")
         return self._engine
 
-    def _close(self) -> None:
+    def _close(self, answer: dict[str, Any] | None = None) -> None:
         with self._lock:
             self._tidy()
             engine, self._engine = self._engine, None
             if engine is not None:
                 engine.close()
+            if answer is not None:
+                self._pipe.send(answer)
+            if engine is not None and engine.abandoned:
+                # The interpreter's own end would close PortAudio, which hangs once a sound server died under it.
+                os._exit(0)
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ class MessagePipe:
         self._outgoing = outgoing
         self._lock = threading.Lock()
         self._receiving = threading.Lock()
+        self._closed = False
 
     @classmethod
     def of_this_process(cls) -> MessagePipe:
@@ -53,26 +54,36 @@ class MessagePipe:
     def receive(self) -> dict[str, Any] | None:
         """The next message, waiting for it; None when the other end is gone."""
         with self._receiving:
-            try:
-                head = self._incoming.read(_LENGTH.size)
-                if len(head) < _LENGTH.size:
-                    return None
-                (length,) = _LENGTH.unpack(head)
-                data = self._incoming.read(length)
-            except (OSError, ValueError):
-                return None
+            data = self._frame()
+            if self._closed:
+                self._close_incoming()
         # Without the limit of clients' messages: a whole patch that is replayed may be larger than any one transaction.
-        return unpack(data, limit=None) if len(data) == length else None
+        return None if data is None else unpack(data, limit=None)
 
     def close(self) -> None:
         """Close both directions; the other end reads the end of its stream.
 
-        A thread that is inside `receive` keeps its direction open until the other end closes in its turn: a stream
-        that is being read cannot be closed without waiting for it.
+        A stream that is being read cannot be closed without waiting for it: a thread that is inside `receive` closes
+        its direction when it comes out, which is when the other end closes in its turn.
         """
+        self._closed = True
         with contextlib.suppress(OSError):
             self._outgoing.close()
         if self._receiving.acquire(blocking=False):
-            with contextlib.suppress(OSError):
-                self._incoming.close()
+            self._close_incoming()
             self._receiving.release()
+
+    def _frame(self) -> bytes | None:
+        try:
+            head = self._incoming.read(_LENGTH.size)
+            if len(head) < _LENGTH.size:
+                return None
+            (length,) = _LENGTH.unpack(head)
+            data = self._incoming.read(length)
+        except (OSError, ValueError):
+            return None
+        return data if len(data) == length else None
+
+    def _close_incoming(self) -> None:
+        with contextlib.suppress(OSError):
+            self._incoming.close()

@@ -107,6 +107,14 @@ def test_no_thread_with_the_interpreter_runs_below_the_users_programs(start_audi
     assert priorities == [5, 5, 70]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
+def test_a_device_as_fast_as_it_goes_does_not_ask_for_real_time(start_audio):
+    audio = start_audio("offline:inputs=1,outputs=1")
+    audio.do("start", end_block=10)
+    audio.event("ended")
+    assert audio.do("grants")["audio_thread"].startswith("normal: no stream in real time")
+
+
 def test_a_stepped_stream_fills_a_tap_exactly(start_audio):
     audio = start_audio("offline:inputs=1,outputs=1,stepped=1")
     ring = create_ring(segment_name(ENGINE, "t"), 1, 1, 48000, 48000)
