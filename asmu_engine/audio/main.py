@@ -31,6 +31,7 @@ class AudioProcess:
         self._audio_grant = "normal: no stream in real time has run"
         self._priority = 0
         self._realtime: dict[str, Any] = {}
+        self._tidier = threading.Thread(target=self._keep_tidy, name="tidy", daemon=True)
 
     def serve(self) -> int:
         """Until the host says quit or is gone; returns the exit status."""
@@ -66,6 +67,10 @@ class AudioProcess:
         from asmu_engine.shm.status import StatusPage
 
         self._priority = int(config["priority"])
+        control = scheduling.make_thread_realtime(min(_CONTROL_PRIORITY, max(self._priority - 1, 0)), inherited=True)
+        if not self._tidier.is_alive():
+            # Only now, so that it has the control thread's priority; and before what may hang, a user's plugin.
+            self._tidier.start()
         self._engine = AudioEngine(
             config["device"],
             config["samplerate"],
@@ -77,15 +82,12 @@ class AudioProcess:
             thread_setup=self._set_up_audio_thread,
         )
         memory = scheduling.lock_memory() if config["lock_memory"] else "not asked for"
-        control = min(_CONTROL_PRIORITY, max(self._priority - 1, 0))
         self._realtime = {
             "memory": memory,
-            "control_thread": scheduling.make_thread_realtime(control, inherited=True),
+            "control_thread": control,
             "garbage_collector": scheduling.quiet_interpreter(),
             "switch_interval_us": round(scheduling.SWITCH_INTERVAL * 1e6),
         }
-        # Only now, so that it has the control thread's priority.
-        threading.Thread(target=self._keep_tidy, name="tidy", daemon=True).start()
         return {
             "pid": os.getpid(),
             "catalogue": [kind.to_wire() for kind in self._engine.kinds.catalogue()],

@@ -223,7 +223,10 @@ def test_per_core_times_are_there_on_request(start_audio):
 def test_it_ends_even_where_it_hangs_when_its_host_is_gone(tmp_path):
     # A host that starts the audio process with a core whose preparation never returns, and dies.
     plugin = tmp_path / "hanging_core.py"
-    plugin.write_text("import time\nwhile True: time.sleep(1)\n")
+    hung = tmp_path / "hung"
+    hung.write_text("")
+    plugin.write_text(f"import time\nopen({str(hung)!r}, 'w').write('hanging')\nwhile True: time.sleep(1)\n")
+    status = create_status("x")
     code = (
         "import os, subprocess, sys\n"
         "from asmu_engine.protocol.pipe import MessagePipe\n"
@@ -241,7 +244,11 @@ def test_it_ends_even_where_it_hangs_when_its_host_is_gone(tmp_path):
     )
     assert host.stdout is not None
     audio = psutil.Process(int(host.stdout.readline()))
+    while "hanging" not in hung.read_text():
+        assert host.poll() is None
     host.kill()
     host.communicate()
     psutil.wait_procs([audio], timeout=20)
     assert not audio.is_running()
+    status.unlink()
+    status.close()
