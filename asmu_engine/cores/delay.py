@@ -1,4 +1,4 @@
-"""Delay by whole frames, one a channel; the only core that a cycle may pass through."""
+"""Delay, one a channel, by whole frames or by fractions; the only core that a cycle may pass through."""
 
 from __future__ import annotations
 
@@ -6,94 +6,72 @@ from typing import Any
 
 import numpy as np
 
-from asmu_engine.protocol.catalogue import Parameter
+from asmu_engine.protocol.catalogue import Parameter, Value
 from asmu_engine.rt.acore import ADelayLine, Block
+from asmu_engine.rt.delay_lines import HALF, FractionalLine, Line, WholeLine
 
 
 class ADelay(ADelayLine):
     """Output n is input n, `frames` frames later; silence before.
 
     A new delay holds from its frame on, within the stated maximum; what is read from then on was really there, so the
-    jump is that of a moved microphone, not of a broken buffer.
+    jump is that of a moved microphone, not of a broken buffer. With `fractional` every channel is 32 frames later still
+    (`latency_frames`), so that in a cycle, too, nothing depends on the input of the same block.
     """
 
     kind = "delay"
     parameters = (
-        Parameter("frames", type="int", default=0, unit="frames", minimum=0, maximum=2**24, per_channel=True, doc="delay"),
+        Parameter("fractional", type="bool", default=False, live=False, doc="delays need not be whole; 32 frames latency"),
+        Parameter("frames", default=0.0, unit="frames", minimum=0, maximum=2**24, per_channel=True, doc="delay"),
         Parameter("maximum", type="int", default=0, unit="frames", minimum=0, maximum=2**24, live=False, doc="longest delay"),
     )
 
+    fractional: bool
     frames: np.ndarray
     maximum: int
+    _line: Line
+
+    def convert(self, name: str, value: Value | None) -> Any:
+        """Refuses delays that are not whole, ValueError, unless they were asked for."""
+        converted = super().convert(name, value)
+        if name == "frames" and not self.fractional and (converted != np.floor(converted)).any():
+            raise ValueError(f"a delay of {value} frames is not whole; make the delay with fractional=True")
+        return converted
 
     def prepare(self) -> None:
-        """The line: the longest delay and two blocks, in which reads and writes never meet."""
-        self._length = max(int(self.frames.max()), self.maximum) + 2 * self.setup.blocksize
-        self._line = np.empty((self._length, self.channels), dtype=np.float32)
-        self._line.fill(0)
-        self._at = 0
-        self._group()
+        """The line for the longest delay."""
+        longest = max(int(np.ceil(self.frames.max())), self.maximum)
+        self.latency_frames = HALF if self.fractional else 0
+        self._line = (FractionalLine if self.fractional else WholeLine)(longest, self.channels, self.setup.blocksize)
+        self._line.tune(self.frames)
 
     def shortest(self, name: str = "", value: Any = None) -> int:
-        """Least delay of any channel, frames, now or with other `frames`."""
+        """Least delay of any channel, whole frames, now or with other `frames`."""
         return int((value if name == "frames" else self.frames).min())
 
     def process(self, inputs: Block, outputs: Block) -> None:
         """Write, then read behind it."""
-        frames = inputs.shape[0]
-        self._write(inputs)
-        self._read(outputs, self._at)
-        self._at = (self._at + frames) % self._length
+        self._line.write(inputs)
+        self._line.read(outputs)
+        self._line.advance(len(inputs))
 
     def emit(self, outputs: Block) -> None:
         """Read what is at least a block old."""
-        self._read(outputs, self._at)
+        self._line.read(outputs)
 
     def absorb(self, inputs: Block) -> None:
         """Write and advance."""
-        self._write(inputs)
-        self._at = (self._at + inputs.shape[0]) % self._length
+        self._line.write(inputs)
+        self._line.advance(len(inputs))
 
     def changed(self, name: str) -> None:
-        """Sort the channels by their delay anew."""
-        self._group()
+        """Read elsewhere from now on."""
+        self._line.tune(self.frames)
 
     def reset(self) -> None:
         """Silence in the line."""
-        self._line.fill(0)
-        self._at = 0
+        self._line.reset()
 
     def adopt(self, previous: ADelay) -> None:
-        """Channels that stay keep what is in their line, as far back as both lines reach."""
-        shared = min(self.channels, previous.channels)
-        back = min(self._length, previous._length)
-        columns = slice(0, shared)
-        new = np.arange(self._at - back, self._at) % self._length
-        old = np.arange(previous._at - back, previous._at) % previous._length
-        self._line[new, columns] = previous._line[old, columns]
-
-    def _group(self) -> None:
-        self._groups: list[tuple[int, slice]] = []
-        limit = self._length - 2 * self.setup.blocksize
-        for channel, frames in enumerate(self.frames.astype(np.int64)):
-            delay = min(int(frames), limit)
-            if self._groups and self._groups[-1][0] == delay:
-                self._groups[-1] = (delay, slice(self._groups[-1][1].start, channel + 1))
-            else:
-                self._groups.append((delay, slice(channel, channel + 1)))
-
-    def _write(self, inputs: Block) -> None:
-        frames = inputs.shape[0]
-        first = min(frames, self._length - self._at)
-        self._line[self._at : self._at + first] = inputs[:first]
-        if first < frames:
-            self._line[: frames - first] = inputs[first:]
-
-    def _read(self, outputs: Block, at: int) -> None:
-        frames = outputs.shape[0]
-        for delay, columns in self._groups:
-            start = (at - delay) % self._length
-            first = min(frames, self._length - start)
-            outputs[:first, columns] = self._line[start : start + first, columns]
-            if first < frames:
-                outputs[first:, columns] = self._line[: frames - first, columns]
+        """Channels that stay keep what is in their line."""
+        self._line.adopt(previous._line)

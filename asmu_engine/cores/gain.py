@@ -24,8 +24,8 @@ class AGain(AEffect):
         """Scratch for a ramp."""
         frames, channels = self.setup.blocksize, self.channels
         self._length = max(1, round(RAMP_SECONDS * self.setup.samplerate))
-        self._count = np.arange(1, frames + 1, dtype=np.float64)[:, None]
-        self._slope = np.empty((frames, channels), dtype=np.float64)
+        self._count = np.arange(1, frames + 1, dtype=np.float64)
+        self._slope = np.empty(frames, dtype=np.float64)
         self._factors = np.empty((frames, channels), dtype=np.float32)
         self._from = np.empty(channels, dtype=np.float64)
         self._to = np.empty(channels, dtype=np.float64)
@@ -48,10 +48,15 @@ class AGain(AEffect):
     def _factors_of(self, frames: int) -> Block:
         """Gains of the next `frames` frames of the ramp: start + (target − start)·n/length, by frame number alone."""
         slope, factors = self._slope[:frames], self._factors[:frames]
-        np.add(self._count[:frames], float(self._length - self._left), out=slope)
-        np.multiply(slope, self._rise, out=slope)
-        np.add(slope, self._from, out=slope)
-        factors[...] = slope
+        # Column by column: to broadcast one numpy needs a buffer of its own at every call.
+        for channel in range(1 if self._together else self.channels):
+            np.add(self._count[:frames], float(self._length - self._left), out=slope)
+            np.multiply(slope, self._rise[channel], out=slope)
+            np.add(slope, self._from[channel], out=slope)
+            if self._together:
+                factors[...] = slope[:, None]
+            else:
+                factors[:, channel] = slope
         return factors
 
     def changed(self, name: str) -> None:
@@ -62,12 +67,14 @@ class AGain(AEffect):
         self._settle()
         self._rise[:] = (self._to - self._from) / self._length
         self._left = self._length
+        self._compare()
 
     def reset(self) -> None:
         """The gain at once."""
         self._from[:] = self._to[:] = self.gain
         self._settle()
         self._left = 0
+        self._together = True
 
     def adopt(self, previous: AGain) -> None:
         """Channels that stay go on with their ramp."""
@@ -76,6 +83,11 @@ class AGain(AEffect):
         self._to[:shared] = previous._to[:shared]
         self._rise[:shared] = previous._rise[:shared]
         self._left = previous._left
+        self._compare()
+
+    def _compare(self) -> None:
+        """Whether one column serves all channels while the ramp runs."""
+        self._together = bool((self._rise == self._rise[0]).all() and (self._from == self._from[0]).all())
 
     def _settle(self) -> None:
         """The factors once no ramp runs: one number where all channels have the same, else a table.

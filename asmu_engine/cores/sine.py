@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from asmu_engine.protocol.catalogue import Parameter
@@ -18,7 +20,7 @@ class ASine(AGenerator):
     """
 
     kind = "sine"
-    parameters = (
+    parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("frequency", default=1000.0, unit="Hz", minimum=0.0, maximum=768_000.0, per_channel=True, doc="frequency"),
         Parameter("phase", default=0.0, unit="rad", minimum=-1e6, maximum=1e6, per_channel=True, doc="phase at the first frame"),
     )
@@ -31,6 +33,7 @@ class ASine(AGenerator):
         frames, channels = self.setup.blocksize, self.channels
         self._count = np.arange(frames, dtype=np.uint64)
         self._turns = np.empty((frames, channels), dtype=np.uint64)
+        self._ahead = np.empty((frames, channels), dtype=np.uint64)
         self._angle = np.empty((frames, channels), dtype=np.float64)
         self._step = np.empty(channels, dtype=np.uint64)
         self._now = np.empty(channels, dtype=np.uint64)
@@ -47,8 +50,9 @@ class ASine(AGenerator):
             np.add(turns, self._now[0], out=turns)
         else:
             turns, angle = self._turns[:frames], self._angle[:frames]
-            np.multiply(self._count[:frames, None], self._step, out=turns)
-            np.add(turns, self._now, out=turns)
+            # numpy broadcasts in assignments without a buffer of its own, in operations with one.
+            turns[...] = self._now
+            np.add(turns, self._ahead[:frames], out=turns)
         # As a signed number the fraction is in [-½, ½) cycles, where the sine is most exact.
         angle[...] = turns.view(np.int64)
         np.multiply(angle, 2 * np.pi / _CYCLE, out=angle)
@@ -64,24 +68,29 @@ class ASine(AGenerator):
             self._phase_in_use[:] = self.phase
         else:
             self._step[:] = self._fraction(self.frequency * (2 * np.pi / self.setup.samplerate))
-        self._alike = self._all_alike()
+        self._compare()
 
     def reset(self) -> None:
         """Back to the phase given."""
         self._step[:] = self._fraction(self.frequency * (2 * np.pi / self.setup.samplerate))
         self._now[:] = self._fraction(self.phase)
         self._phase_in_use = self.phase.copy()
-        self._alike = self._all_alike()
+        self._compare()
 
     def adopt(self, previous: ASine) -> None:
         """Channels that stay go on in phase; new ones join the first."""
         shared = min(self.channels, previous.channels)
         self._now[:] = previous._now[0]
         self._now[:shared] = previous._now[:shared]
-        self._alike = self._all_alike()
+        self._compare()
 
-    def _all_alike(self) -> bool:
-        return bool((self._step == self._step[0]).all() and (self._now == self._now[0]).all())
+    def _compare(self) -> None:
+        """Whether one column serves all; if not, how far each channel's phase is ahead in each frame of a block."""
+        self._alike = bool((self._step == self._step[0]).all() and (self._now == self._now[0]).all())
+        if not self._alike:
+            self._turns[...] = self._count[:, None]
+            self._ahead[...] = self._step
+            np.multiply(self._ahead, self._turns, out=self._ahead)
 
     @staticmethod
     def _fraction(radians: np.ndarray) -> np.ndarray:

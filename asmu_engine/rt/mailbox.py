@@ -34,6 +34,8 @@ class PreparedEdit:
         (core, parameter name, value in its final form).
     calls
         (core, method name).
+    drop
+        Blocks from there on that play silence and process nothing.
     retired
         Cores to close once the edit is in; values and schedules that were replaced are added to it.
     applied_at
@@ -45,6 +47,7 @@ class PreparedEdit:
     adoptions: list[tuple[ACore, ACore]] = field(default_factory=list)
     values: list[tuple[ACore, str, Any]] = field(default_factory=list)
     calls: list[tuple[ACore, str]] = field(default_factory=list)
+    drop: int = 0
     retired: list[ACore] = field(default_factory=list)
     replaced: list[Any] = field(default_factory=list)
     applied_at: int | None = None

@@ -133,6 +133,8 @@ class Runner:
             core.changed(name)
         for core, call in edit.calls:
             getattr(core, call)()
+        if edit.drop:
+            self.drop_until = self.position + edit.drop * self.blocksize
         if self._status is not None:
             self._status.words[self._edits] += 1
 
