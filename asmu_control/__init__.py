@@ -22,8 +22,12 @@ from asmu_engine import __version__
 
 if TYPE_CHECKING:
     from asmu_control import client, device
+    from asmu_control.afile import AFile
+    from asmu_control.asetup import ASetup
 
 __all__ = [
+    "AFile",
+    "ASetup",
     "Interface",
     "__version__",
     "acore",
@@ -41,9 +45,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # `device` loads pydantic: only for those who ask for it.
+    # `device` loads pydantic, files load soundfile: only for those who ask for them.
     if name in ("client", "device"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name in ("AFile", "ASetup"):
+        return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

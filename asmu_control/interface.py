@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
 from asmu_control.patch import Patch
 from asmu_control.processor import Analyzer, Processor
 from asmu_control.session import Session
+from asmu_control.stepping import SteppedByHand, Stepping
 from asmu_control.stream import Stream
 from asmu_engine.protocol.errors import ConfigError
 from asmu_engine.protocol.version import INPUTS_NODE, OUTPUTS_NODE
 
 if TYPE_CHECKING:
+    from asmu_control.asetup import ASetup
     from asmu_control.client import Client
     from asmu_control.graph import Port
     from asmu_control.typing import Device, Stats
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Interface"]
 
 
-class Interface:
+class Interface(SteppedByHand):
     """Channels of an audio device, and the patch of processors between them.
 
     Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
@@ -32,7 +34,8 @@ class Interface:
     Parameters
     ----------
     asetup
-        Reserved for set-up files.
+        Set-up file to go with it: its channels, and samplerate and blocksize where none are named here. One that was
+        loaded before is taken over at once, and ``asetup.load()`` and ``asetup.save()`` are about this interface from now on.
     device
         ``"virtual:inputs=2,outputs=2"``, ``"file:PATH"``, ``"offline"``, a PortAudio device by name, index or (input,
         output) pair, or one of the classes in `asmu_control.device`. Default: ``ASMU_DEVICE``, else PortAudio's default.
@@ -61,7 +64,7 @@ class Interface:
 
     def __init__(
         self,
-        asetup: None = None,
+        asetup: ASetup | None = None,
         device: Device | None = None,
         samplerate: float | None = None,
         blocksize: int | None = None,
@@ -72,8 +75,8 @@ class Interface:
         outputs: Sequence[int] = (),
         ring_seconds: float | None = None,
     ) -> None:
-        if asetup is not None:
-            raise ConfigError("set-up files are not supported yet; leave asetup out", code="bad_config", where="asetup")
+        if asetup is not None and not hasattr(asetup, "_attach"):
+            raise ConfigError(f"asetup {asetup!r} is no set-up: make one with ASetup(path)", code="bad_config", where="asetup")
         self._more_inputs = {check_channel(ch, "input") for ch in inputs}
         self._more_outputs = {check_channel(ch, "output") for ch in outputs}
         self._iinputs = Channels(self, IInput)
@@ -81,13 +84,17 @@ class Interface:
         self._latency = 0
         settings = {
             "device": device,
-            "samplerate": samplerate,
-            "blocksize": blocksize,
+            "samplerate": samplerate if samplerate or asetup is None or engine else asetup.samplerate,
+            "blocksize": blocksize if blocksize or asetup is None or engine else asetup.blocksize,
             "plugins": [plugins] if isinstance(plugins, str) else list(plugins),
             "ring_seconds": ring_seconds,
         }
         self._session = Session(engine, settings)
         self._patch = Patch(self._session)
+        self._stepping = Stepping(self, self._session, self._patch)
+        self._asetup = asetup
+        if asetup is not None:
+            asetup._attach(self)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -123,6 +130,11 @@ class Interface:
         return self._session.first_position // self.blocksize
 
     @property
+    def asetup(self) -> ASetup | None:
+        """The set-up file that goes with it."""
+        return self._asetup
+
+    @property
     def iinputs(self) -> tuple[IInput, ...]:
         """Input channels in the order in which they were made."""
         return self._iinputs.all
@@ -152,19 +164,25 @@ class Interface:
         """The analyzers among the `processors`."""
         return tuple(p for p in self.processors if isinstance(p, Analyzer))
 
-    def iinput(self, idx: int = 0, ch: int | None = None) -> IInput:
+    def iinput(self, idx: int = 0, ch: int | None = None, **attributes: Any) -> IInput:
         """An input channel: number `ch` (from 1), made at its first use, or without `ch` the one at place `idx`.
+
+        Parameters
+        ----------
+        attributes
+            Without `ch`: look for the channel that has them, ``interface.iinput(name="mic")``; of several that at place
+            `idx` among them. With `ch`: a new channel is given them, one that exists must have them.
 
         Raises
         ------
         ValueError
-            Nothing at `idx`, or a place that is not the next free one for a new channel.
+            Nothing at `idx`, no such channel, or a place that is not the next free one for a new channel.
         """
-        return self._iinputs.get(idx, ch)
+        return self._iinputs.get(idx, ch, attributes)
 
-    def ioutput(self, idx: int = 0, ch: int | None = None) -> IOutput:
+    def ioutput(self, idx: int = 0, ch: int | None = None, **attributes: Any) -> IOutput:
         """An output channel; see `iinput`."""
-        return self._ioutputs.get(idx, ch)
+        return self._ioutputs.get(idx, ch, attributes)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -175,6 +193,7 @@ class Interface:
         """
         with self._patch.lock:
             self._patch.check_outside("start")
+            self._stepping.leave()
             if self._session.open(self._patch.graph.edits()):
                 try:
                     for processor in self.processors:
@@ -205,6 +224,7 @@ class Interface:
             ``engine_failed``: no engine could be started; ``engine_state``: it runs already.
         """
         with self._patch.lock:
+            self._stepping.leave()
             was_open = self._session.opened
             self.open()
             self._session.check_stopped()

@@ -5,8 +5,10 @@ A port holds no state of its own; it looks itself up in the interface's patch, s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from asmu_control.attributes import ChannelAttributes
 from asmu_control.graph import describe
 from asmu_engine.protocol.errors import PatchError
 from asmu_engine.protocol.version import INPUTS_NODE, MAX_CHANNELS, OUTPUTS_NODE
@@ -124,11 +126,10 @@ class Input(_Port):
         return self.port in self._interface._patch.graph.sources
 
 
-class _Channel:
-    """What the channels of an interface share."""
+class _Channel(ChannelAttributes):
+    """What the channels of an interface share; see `ChannelAttributes` for what they carry."""
 
     _prefix = ""
-    _channel: int
 
     @property
     def channel(self) -> int:
@@ -185,8 +186,10 @@ class Channels(Generic[C]):
         """Every channel made so far."""
         return tuple(self._made.values())
 
-    def get(self, idx: int, ch: int | None) -> C:
+    def get(self, idx: int, ch: int | None, attributes: Mapping[str, Any] | None = None) -> C:
         """Channel `ch`, made at its first use, or the one at place `idx`; see `Interface.iinput`."""
+        if attributes:
+            return self._search(idx, ch, attributes)
         side = self._cls.__name__.lower()
         if ch is None:
             if not 0 <= idx < len(self._made):
@@ -198,6 +201,26 @@ class Channels(Generic[C]):
                 raise ValueError(f"{side}: channel {number} at place {idx}; the next free place is {len(self._made)}")
             self._made[number] = self._cls(self._interface, len(self._made), number)
         return self._made[number]
+
+    def _search(self, idx: int, ch: int | None, attributes: Mapping[str, Any]) -> C:
+        """The channel at place `idx` among those with these attributes; with `ch` that channel, given them at its first use."""
+        if ch is not None and ch not in self._made:
+            channel = self.get(idx, ch)
+            try:
+                channel.deserialize(attributes)
+            except BaseException:
+                del self._made[ch]
+                raise
+            return channel
+        found = [channel for channel in self.all if ch in (None, channel.channel) and channel.matches(attributes)]
+        if not 0 <= idx < len(found):
+            side = self._cls.__name__.lower()
+            wanted = ", ".join(f"{name}={value!r}" for name, value in attributes.items())
+            which = f"{side} {ch}" if ch is not None else side
+            known = ", ".join(f"{c!r} {c.name}" if c.name else repr(c) for c in self.all) or "none"
+            place = f" at place {idx} of {len(found)}" if found else ""
+            raise ValueError(f"there is no {which} with {wanted}{place}; there are: {known}")
+        return found[idx]
 
 
 def check_channel(ch: object, what: str) -> int:

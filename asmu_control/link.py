@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asmu_engine.protocol.codec import pack, unpack
-from asmu_engine.protocol.errors import EngineError
+from asmu_engine.protocol.errors import AsmuError, EngineError
 
 if TYPE_CHECKING:
     import zmq
+    from numpy.typing import NDArray
 
+    from asmu_engine.config import EngineConfig
     from asmu_engine.protocol.runtime import EngineInfo
 
 Message = dict[str, Any]
@@ -119,3 +122,70 @@ class ZmqLink:
         if self._events is not None:
             self._events.close()
         self._context.term()
+
+
+class LocalLink:
+    """To an engine inside this process, which has no device: `step` processes its blocks.
+
+    Parameters
+    ----------
+    config
+        Samplerate, blocksize, length of the rings and plugins.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        from asmu_engine.local import local_host
+        from asmu_engine.protocol import messages
+
+        self.name = config.name
+        self._host = local_host(config)
+        self._messages = messages
+        self._inbox: deque[Message] = deque()
+        self._open = True
+        self._number = 0
+
+    def send(self, message: Message) -> None:
+        """Do one request; `receive` has its answer then."""
+        identifier = self._messages.request_id(message)
+        try:
+            # Through the codec, so that what an engine of its own process would not read is refused here too.
+            result = self._host.request(unpack(pack(message)))
+        except AsmuError as error:
+            self._inbox.append(self._messages.refusal(identifier, error))
+        else:
+            self._inbox.append(self._messages.reply(identifier, result))
+
+    def step(
+        self,
+        indata: NDArray[Any] | None,
+        outdata: NDArray[Any] | None,
+        frames: int,
+        flags: int = 0,
+        device_time: float = 0.0,
+    ) -> None:
+        """Process one block of shape (frames, channels); see `asmu_engine.local_host.LocalHost.step`."""
+        self._host.step(indata, outdata, frames, flags, device_time)
+
+    def receive(self, timeout: float) -> Message | None:
+        """The next answer, or None."""
+        return self._inbox.popleft() if self._inbox else None
+
+    def event(self, timeout: float) -> Message | None:
+        """The next event, or None; waits for those of players and recordings."""
+        deadline = time.monotonic() + timeout
+        while not self._host.events:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.002)
+        fields = self._host.events.popleft()
+        self._number += 1
+        return self._messages.event(self._number, fields.pop("topic"), fields)
+
+    def alive(self) -> bool:
+        """True until `close`."""
+        return self._open
+
+    def close(self) -> None:
+        """End players and recordings, and remove the rings."""
+        self._open = False
+        self._host.close()

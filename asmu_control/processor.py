@@ -117,6 +117,11 @@ class Processor:
             Output(self._interface, self._name, idx) for idx in range(self._interface._patch.graph.node(self._name).outputs)
         )
 
+    @property
+    def latency_frames(self) -> int:
+        """By how many frames its outputs are later than its inputs; 0 for most."""
+        return 0
+
     def disconnect(self) -> None:
         """Take the processor out of the patch: its connections go, the engine frees its core. It cannot come back."""
         self._interface._patch.remove(self)

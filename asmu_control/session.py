@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from asmu_control.client import TIMEOUT, Client
 from asmu_control.launch import END_TIMEOUT, PrivateEngine, private_name
 from asmu_control.link import ZmqLink
+from asmu_control.sending import send_patch
 from asmu_engine.protocol.errors import AsmuError, ConfigError, DeviceError, EngineError
 
 if TYPE_CHECKING:
+    from asmu_control.link import LocalLink
     from asmu_control.typing import Edit, Stats
 
 _START_TIMEOUT = 60.0  # a sound server may take its time to open a device
@@ -34,11 +36,14 @@ class Session:
         What names of this script's nodes begin with, so that the clients of one engine do not collide.
     first_position
         Frame position at which the newest stream began.
+    local
+        The engine inside this process, while the patch is stepped by hand.
     """
 
     def __init__(self, engine: str | Client | None, settings: Mapping[str, Any]) -> None:
         self.opened = False
         self.first_position = 0
+        self.local: LocalLink | None = None
         self._client: Client | None = None
         self._engine: PrivateEngine | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
@@ -86,13 +91,56 @@ class Session:
             self._launch()
         assert self._client is not None
         try:
-            if edits:
-                self._client.edit(edits)
+            send_patch(self._client, edits)
         except BaseException:
             self.close([])
             raise
         self.opened = True
         return True
+
+    def open_local(self, edits: Sequence[Edit]) -> bool:
+        """Bring up an engine inside this process with the patch in it; False when it was so already.
+
+        Raises
+        ------
+        EngineError
+            ``engine_state``: the patch is in an engine of its own process.
+        """
+        if self.local is not None:
+            return False
+        if self.opened or self._attached:
+            raise EngineError(
+                "the patch is in an engine of its own process, whose device steps it; call interface.close() before you step it "
+                "by hand, and attach to no engine",
+                code="engine_state",
+            )
+        from asmu_control.link import LocalLink
+
+        local = LocalLink(self._config)
+        self._finalizer = weakref.finalize(self, local.close)
+        try:
+            client = self._client = Client(local)
+            send_patch(client, edits)
+        except BaseException:
+            self.close([])
+            raise
+        self.local, self.opened, self.first_position = local, True, 0
+        return True
+
+    def change_format(self, samplerate: float, blocksize: int) -> None:
+        """Another samplerate, Hz, and blocksize, frames; EngineError ``engine_state`` where an engine has its own."""
+        if (samplerate, blocksize) == (self.samplerate, self.blocksize):
+            return
+        if self.opened or self._attached:
+            raise EngineError(
+                f"the engine runs with {self.samplerate:g} Hz and blocks of {self.blocksize} frames, which cannot be changed to "
+                f"{samplerate:g} Hz and {blocksize} now; close the interface first",
+                code="engine_state",
+            )
+        from asmu_engine.config import EngineConfig
+
+        self._config = EngineConfig(**{**self._config.to_wire(), "samplerate": samplerate, "blocksize": blocksize})
+        self.samplerate, self.blocksize = _whole(samplerate), blocksize
 
     def check_stopped(self) -> None:
         """EngineError ``engine_state`` when the own engine's device runs already."""
@@ -168,6 +216,7 @@ class Session:
             pass
         finally:
             self.opened = False
+            self.local = None
             self._started = False
             self._last = {**self._last, "state": "closed"}
             if self._finalizer is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,19 @@ from asmu_engine.audio.builder import Builder
 from asmu_engine.audio.compiler import Wiring
 from asmu_engine.audio.kinds import Kinds
 from asmu_engine.protocol.catalogue import Kind
-from asmu_engine.rt.acore import Block
+from asmu_engine.rt.acore import ACore, Block
 from asmu_engine.rt.runner import Runner
+
+if TYPE_CHECKING:
+    from asmu_engine.config import EngineConfig
+    from asmu_engine.local_host import LocalHost
+
+
+def local_host(config: EngineConfig) -> LocalHost:
+    """An engine in this process that answers the requests of one client; see `asmu_engine.local_host`."""
+    from asmu_engine.local_host import LocalHost  # it loads the disk process's jobs, for which a test of a core has no use
+
+    return LocalHost(config)
 
 
 class LocalEngine:
@@ -65,10 +76,16 @@ class LocalEngine:
             self.block(None if indata is None else indata[start:stop], outdata[start:stop])
         return outdata
 
-    def reset(self) -> None:
-        """Every core goes back to its start."""
+    def reset(self, drop: int = 0) -> None:
+        """Every core goes back to its start; `drop`: so many blocks from there on are silent and process nothing."""
         for core in self._builder.graph.cores.values():
             core.reset()
+        self.runner.drop_until = self.runner.position + drop * self.blocksize
+
+    @property
+    def cores(self) -> dict[str, ACore]:
+        """The cores by the name of their node."""
+        return self._builder.graph.cores
 
     def notices(self) -> list[dict[str, Any]]:
         """What cores had to say since the last call: finished, failed."""

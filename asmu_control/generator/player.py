@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asmu_control.job import job_error
 from asmu_control.processor import Generator
-from asmu_engine.protocol.errors import DiskError
+from asmu_engine.protocol.errors import DiskError, PatchError
 
 if TYPE_CHECKING:
     from asmu_control.interface import Interface
@@ -22,18 +23,22 @@ _PRIME_TIMEOUT: Final = 60.0  # a slow disk may take its time to fill the ring
 class NamedFile(Protocol):
     """What is asked of a file object: an AFile or soundfile.SoundFile, whose own handle is not used."""
 
-    name: str
+    @property
+    def name(self) -> Any:
+        """Path of the file."""
 
 
 class Player(Generator):
     """Plays a sound file, one output a file channel, from the first frame of the stream on. A loop has no gap.
+
+    The end of the file may be anywhere in a block: its last frame is played, and zeros follow.
 
     Parameters
     ----------
     interface
         The interface whose patch it joins; with a running one it begins at once. Its samplerate must be the file's.
     afile
-        Path, or an AFile or soundfile.SoundFile, of which the path is taken.
+        Path, or an AFile or soundfile.SoundFile, of which the path is taken; what was written to it so far is played.
     loop
         Go on at the beginning after the end, for ever.
 
@@ -47,13 +52,15 @@ class Player(Generator):
     ring = "feed"
 
     def __init__(self, interface: Interface, afile: PathLike | NamedFile, loop: bool = False) -> None:
-        name = afile if isinstance(afile, (str, os.PathLike)) else afile.name
-        self._path = Path(os.fspath(name)).absolute()
+        self._path = _path(afile)
         self._loop = loop
         self._job = 0
         self._started = False
+        self._begin_at = 0
+        self._loops_told = 0
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path)}
-        super().__init__(interface, channels=_channels(self._path, interface.samplerate))
+        channels, self._frames = _channels_and_frames(self._path, interface.samplerate)
+        super().__init__(interface, channels=channels)
 
     @property
     def path(self) -> Path:
@@ -67,6 +74,7 @@ class Player(Generator):
         message = {"type": "play", "node": self.name, "path": str(self._path), "loop": self._loop, "start": start}
         self._status = session.request(message, _PRIME_TIMEOUT)
         self._job = int(self._status["job"])
+        self._loops_told = 0
 
     def status(self) -> dict[str, Any]:
         """How far it is: ``state`` (waiting, running, finished, failed), ``played`` frames, file ``position``, ``loops`` …"""
@@ -89,13 +97,78 @@ class Player(Generator):
         DiskError
             The file could not be read to its end.
         """
+        return self._wait(lambda status: status["state"] == "finished", block, timeout)
+
+    def looped(self, block: bool = True, timeout: float = 1.0) -> bool:
+        """True when the file has begun anew: once for each time it did, none is missed; never without `loop`.
+
+        Parameters
+        ----------
+        block
+            Wait for it.
+        timeout
+            Longest wait, seconds; False then.
+
+        Raises
+        ------
+        DiskError
+            The file could not be read.
+        """
+        if not self._wait(lambda status: int(status.get("loops", 0)) > self._loops_told, block, timeout):
+            return False
+        self._loops_told += 1
+        return True
+
+    def set_seek(self, position: int) -> None:
+        """Go on at frame `position` of the file; gapless, from the block on that is processed when the call returns.
+
+        Before the stream starts it begins there, for this once. A player that had finished plays on from there.
+
+        Parameters
+        ----------
+        position
+            Frame in the file, 0 to its number of frames.
+
+        Raises
+        ------
+        ValueError
+            There is no such frame.
+        DiskError
+            The file cannot be read any more.
+        """
+        if not hasattr(position, "__index__") or not 0 <= position <= self._frames:
+            raise PatchError(
+                f"{self.name}: there is no frame {position} in {self._path}, which has {self._frames}",
+                code="bad_value",
+                where=self.name,
+            )
+        position = 0 if self._loop and position == self._frames else int(position)
+        with self._interface._patch.lock:
+            if not self._is_running():
+                self._begin_at = position
+            if not self._interface._session.opened:
+                return
+            if self._job:
+                try:
+                    message = {"type": "seek", "job": self._job, "position": position}
+                    self._status = self._interface._session.request(message, _PRIME_TIMEOUT)
+                    return
+                except DiskError as error:
+                    if error.code != "disk_job_unknown":
+                        raise
+                    self._job = 0  # it has just come to its end
+            self.play(position)
+
+    def _wait(self, condition: Callable[[dict[str, Any]], bool], block: bool, timeout: float) -> bool:
         deadline = time.monotonic() + (timeout if block else 0.0)
         while True:
             status = self.status()
+            if condition(status):
+                return True
             if status["state"] == "failed":
                 raise job_error(status, self._path)
-            if status["state"] == "finished" or time.monotonic() >= deadline:
-                return bool(status["state"] == "finished")
+            if time.monotonic() >= deadline:
+                return False
             time.sleep(_POLL_SECONDS)
 
     def disconnect(self) -> None:
@@ -105,18 +178,27 @@ class Player(Generator):
 
     def _opened(self) -> None:
         self._job = 0
-        self._started = False
-        self.play()
+        self._started = self._is_running()
+        self.play(self._begin_at)
 
     def _before_start(self, reset: bool) -> None:
         # The first start finds the ring full; a later one begins the file anew, as every processor begins anew.
         if self._started and reset:
-            self.play()
+            self.play(self._begin_at)
         self._started = True
+        self._begin_at = 0
 
     def _closing(self) -> None:
         self.status()
         self._job = 0
+
+    def _is_running(self) -> bool:
+        """True while a device plays it, or after it was stepped by hand."""
+        session = self._interface._session
+        if not session.opened:
+            return False
+        stats = session.stats()
+        return bool(stats["state"] == "running" or (session.local is not None and stats["blocks"]))
 
     def _halt(self) -> None:
         if self._job:
@@ -124,8 +206,22 @@ class Player(Generator):
             self._interface._session.request({"type": "job_stop", "job": job})
 
 
-def _channels(path: Path, samplerate: float) -> int:
-    """Channels of the file, which must have the samplerate."""
+def _path(afile: PathLike | NamedFile) -> Path:
+    """The path of a file; what was written to an open one is brought to the disk."""
+    if isinstance(afile, (str, os.PathLike)):
+        return Path(afile).absolute()
+    if not isinstance(afile.name, (str, os.PathLike)):
+        raise PatchError(
+            f"{afile!r} is no file with a path, but {afile.name!r}; only those can be played", code="bad_value", where="afile"
+        )
+    # One that is open to be read only has nothing to bring, and must not be opened for this.
+    if not getattr(afile, "closed", True) and getattr(afile, "mode", "r") != "r":
+        afile.flush()  # type: ignore[attr-defined]
+    return Path(afile.name).absolute()
+
+
+def _channels_and_frames(path: Path, samplerate: float) -> tuple[int, int]:
+    """Channels and frames of the file, which must have the samplerate."""
     import soundfile
 
     try:
@@ -140,4 +236,4 @@ def _channels(path: Path, samplerate: float) -> int:
             code="file_format",
             where=str(path),
         )
-    return int(info.channels)
+    return int(info.channels), int(info.frames)

@@ -104,6 +104,13 @@ class AudioEngine:
         self._builder.wiring = Wiring()
         self.runner.run_edits()
 
+    def reset(self, drop: int = 0) -> int:
+        """Every core goes back to its start, all with the same frame, whose position is returned.
+
+        `drop`: so many blocks from there on play silence and process nothing.
+        """
+        return self._post(PreparedEdit(calls=[(core, "reset") for core in self._builder.graph.cores.values()], drop=drop))
+
     def step(self, blocks: int) -> int:
         """Have an offline device process so many blocks; returns how many it did."""
         if self._device is None:

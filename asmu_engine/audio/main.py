@@ -63,9 +63,10 @@ class AudioProcess:
 
     def _do_configure(self, engine: str, config: dict[str, Any], position: int) -> dict[str, Any]:
         from asmu_engine.audio.engine import AudioEngine
-        from asmu_engine.rt import scheduling
+        from asmu_engine.rt import scheduling, transform
         from asmu_engine.shm.status import StatusPage
 
+        transform.process_is_ours = True
         self._priority = int(config["priority"])
         control = scheduling.make_thread_realtime(min(_CONTROL_PRIORITY, max(self._priority - 1, 0)), inherited=True)
         if not self._tidier.is_alive():
@@ -106,6 +107,9 @@ class AudioProcess:
 
     def _do_step(self, blocks: int) -> dict[str, Any]:
         return {"blocks": self._ready().step(blocks), "position": self._ready().runner.position}
+
+    def _do_reset(self, drop: int) -> dict[str, Any]:
+        return {"at": self._ready().reset(drop)}
 
     def _do_profile(self, enabled: bool | None) -> dict[str, Any]:
         return {"nodes": self._ready().profile(enabled)}

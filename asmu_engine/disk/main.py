@@ -12,6 +12,7 @@ record       job, ring, path, [format "WAV", subtype, tags, start, overwrite    
              True]
 record       job, ring, path, resume True                                         with its status, at once
 play         job, ring, path, [loop False, start 0]                               with its status, once the ring is primed
+seek         job, position                                                        with its status, once primed from there
 status       [job]                                                                with one status, or ``{"pid", "jobs": […]}``
 attach       job, ring                                                            with its status, once it reads there
 stop         job, [until]                                                         with its last status, when the file is whole
@@ -55,6 +56,7 @@ class DiskProcess:
         self._commands = {
             "record": self._record,
             "play": self._play,
+            "seek": self._seek,
             "status": self._status,
             "attach": self._attach,
             "stop": self._stop,
@@ -75,7 +77,7 @@ class DiskProcess:
                 if message.get("do") == "quit":
                     quit_request = _identifier(message)
                 else:
-                    self._carry_out(message)
+                    self.carry_out(message)
         finally:
             self.finish()
             if quit_request is not None:
@@ -83,7 +85,8 @@ class DiskProcess:
             if self._outbox.close():  # else its thread is still inside the pipe
                 self._pipe.close()
 
-    def _carry_out(self, message: dict[str, Any]) -> None:
+    def carry_out(self, message: dict[str, Any]) -> None:
+        """Begin one command; its answer is sent when it is done."""
         request = _identifier(message)
         try:
             command = self._commands.get(str(message.get("do")))
@@ -109,6 +112,11 @@ class DiskProcess:
             job.stop()
         for job in jobs:
             job.join()
+
+    def close(self) -> None:
+        """End every job, and send what is still to be said: for a process of which this is not all."""
+        self.finish()
+        self._outbox.close()
 
     # -- commands: each returns its answer, or None where a job will give it ------------------------------------------
 
@@ -165,6 +173,12 @@ class DiskProcess:
             feed.close()
             raise
         self._start(Player(number, self._outbox.send, feed, file, loop=loop, request=request))
+
+    def _seek(self, request: int, message: dict[str, Any]) -> None:
+        job = self._job(message)
+        if not isinstance(job, Player):
+            raise DiskError(f"job {job.number} is not a player", code="disk_job_unknown", where=f"job {job.number}")
+        job.seek(_take(message, "position", int), request)
 
     def _status(self, request: int, message: dict[str, Any]) -> dict[str, Any]:
         if "job" in message:

@@ -14,6 +14,8 @@ from asmu_engine.protocol.errors import AsmuError, DiskError
 from asmu_engine.shm.feed import FeedWriter
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_RESERVE: Final = 16
+"""This part of the ring stays free, so that a seek finds room for what comes next before the engine drops the rest."""
 
 
 def open_file(path: str, start: int, loop: bool, channels: int, samplerate: float) -> soundfile.SoundFile:
@@ -55,7 +57,10 @@ def open_file(path: str, start: int, loop: bool, channels: int, samplerate: floa
 
 
 class Player(Job):
-    """Reads ahead by as much as the ring holds. A loop is gapless: the file's first frame follows its last one.
+    """Reads ahead by nearly as much as the ring holds. A loop is gapless: the file's first frame follows its last one.
+
+    A seek is gapless too where the ring's reserve (a sixteenth) holds more than a block: what comes next is written
+    before the engine is told to drop the rest.
 
     Parameters
     ----------
@@ -68,7 +73,7 @@ class Player(Job):
     loop
         Go on at frame 0 after the last one, for ever.
     request
-        Answered once the ring is full, or holds the rest of the file.
+        Answered once the ring is primed: full but for its reserve, or with the rest of the file in it.
     """
 
     def __init__(self, number: int, send: Send, feed: FeedWriter, file: soundfile.SoundFile, *, loop: bool, request: int) -> None:
@@ -77,14 +82,38 @@ class Player(Job):
         self._feed = feed
         self._file = file
         self._loop = loop
-        self._prime_request: int | None = request
+        self._prime_requests = [request]
+        self._seeks: list[tuple[int, int]] = []
         self._start = file.tell()
         self._frames: int = file.frames
         self._base = feed.jump()
         self._read_all = False
         self._played = self._ahead = 0
+        self._played_before = self._loops_before = 0
+        self._reserve = feed.capacity // _RESERVE
         rows = max(1, min(feed.capacity, _CHUNK_BYTES // (4 * feed.channels)))
         self._buffer = np.empty((rows, feed.channels), np.float32)
+
+    def seek(self, position: int, request: int) -> None:
+        """Go on at frame `position` of the file; answered once the ring is primed from there.
+
+        Raises
+        ------
+        DiskError
+            ``file_format`` for a position behind the file's end, ``disk_job_unknown`` where the player has ended.
+        """
+        if position > self._frames:
+            name = str(self._file.name)
+            raise DiskError(
+                f"{name} has {self._frames} frames: there is no frame {position} to go to", code="file_format", where=name
+            )
+        with self._lock:
+            running = self.state == "running" and not self._stop_asked
+            if running:
+                self._seeks.append((position, request))
+        if not running:
+            raise self._over()
+        self._wake.set()
 
     def status(self) -> dict[str, Any]:
         """Frames ``played`` since the start, the frame ``position`` in the file that comes next, and finished ``loops``.
@@ -93,6 +122,7 @@ class Player(Job):
         """
         reached = self._start + self._played
         looped = self._loop and self._frames > 0
+        played = self._played_before + self._played
         return {
             "job": self.number,
             "kind": "play",
@@ -101,11 +131,11 @@ class Player(Job):
             "samplerate": self._file.samplerate,
             "channels": self._file.channels,
             "frames": self._frames,
-            "played": self._played,
+            "played": played,
             "ahead": self._ahead,
-            "seconds": self._played / self._file.samplerate,
+            "seconds": played / self._file.samplerate,
             "position": reached % self._frames if looped else reached,
-            "loops": reached // self._frames if looped else 0,
+            "loops": self._loops_before + (reached // self._frames if looped else 0),
         }
 
     def _work(self) -> None:
@@ -120,17 +150,18 @@ class Player(Job):
         pace = Pace(feed.capacity)
         try:
             while not self._stop_asked and not feed.closed:
+                if self._seeks:
+                    self._jump()
                 if self._read_all:
                     self._note_played()
-                    if feed.consumed >= feed.position:
+                    if feed.consumed >= feed.position and self._over_and_done():
                         return
                     moved = 0
                 else:
                     moved = self._feed_some()
                 self._note_played()
-                if self._prime_request is not None and (self._read_all or feed.space == 0):
-                    request, self._prime_request = self._prime_request, None
-                    self._answer(request)
+                if self._read_all or feed.space <= self._reserve:
+                    self._answer_primed()
                 self._progress()
                 pace.rest(moved, self._wake)
             # What was read ahead is not to be heard any more.
@@ -139,9 +170,43 @@ class Player(Job):
         finally:
             feed.finish()
 
-    def _feed_some(self) -> int:
-        rows = min(self._feed.space, len(self._buffer))
-        if not rows:
+    def _over_and_done(self) -> bool:
+        """The end has been played; from now on a seek is too late, unless one came in just before."""
+        with self._lock:
+            self._stop_asked = not self._seeks
+            return self._stop_asked
+
+    def _jump(self) -> None:
+        """Go on at the position of the newest seek, of which the first frames are there before the rest is dropped."""
+        with self._lock:
+            seeks, self._seeks = self._seeks, []
+        position = seeks[-1][0]
+        if self._loop:
+            position %= self._frames  # the end of a loop is its beginning
+        self._prime_requests += [request for _, request in seeks]
+        feed = self._feed
+        try:
+            self._file.seek(position)
+        except soundfile.SoundFileError as error:
+            name = str(self._file.name)
+            raise DiskError(
+                f"cannot play {name} from frame {position}: {system_text(error)}", code="file_format", where=name
+            ) from error
+        self._read_all = False
+        begin = feed.position
+        self._feed_some(reserve=0)
+        feed.jump(begin)
+        if self._read_all:
+            feed.finish()
+        self._note_played()
+        done = self.status()
+        self._played_before, self._loops_before = done["played"], done["loops"]
+        self._start, self._base, self._played = position, begin, 0
+        self._note_played()
+
+    def _feed_some(self, reserve: int | None = None) -> int:
+        rows = min(self._feed.space - (self._reserve if reserve is None else reserve), len(self._buffer))
+        if rows <= 0:
             return 0
         filled = 0
         try:
@@ -173,15 +238,30 @@ class Player(Job):
 
     def _note_played(self) -> None:
         """Kept here, because a status may be asked for when the feed has been let go of."""
+        # Between a seek and the engine's next block what was there before may still be played.
         consumed = self._feed.consumed
         self._played = max(self._played, consumed - self._base)
         self._ahead = self._feed.position - max(consumed, self._base)
 
-    def _end(self, state: str, error: AsmuError | None) -> None:
-        request, self._prime_request = self._prime_request, None
-        super()._end(state, error)
-        if request is not None:
+    def _answer_primed(self) -> None:
+        requests, self._prime_requests = self._prime_requests, []
+        for request in requests:
             self._answer(request)
+
+    def _end(self, state: str, error: AsmuError | None) -> None:
+        super()._end(state, error)
+        self._answer_primed()
+        with self._lock:
+            seeks, self._seeks = self._seeks, []
+        for _, request in seeks:
+            self._send({"id": request, "error": self._over().to_wire()})
+
+    def _over(self) -> DiskError:
+        return DiskError(
+            f"player {self.number} has ended; play the file again, from where it should go on",
+            code="disk_job_unknown",
+            where=f"job {self.number}",
+        )
 
 
 def _why_unreadable(path: str, error: Exception) -> str:

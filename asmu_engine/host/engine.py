@@ -82,6 +82,7 @@ class Engine:
             on_drop=self._jobs.ring_dropped,
         )
         self._ending: list[Answer] | None = None
+        self._said: dict[str, dict[str, int]] = {}
         self._handlers: dict[type[messages.Request], Callable[..., None]] = {
             messages.Hello: self._hello,
             messages.Ping: lambda request, client, answer: answer({}, None),
@@ -95,6 +96,8 @@ class Engine:
             messages.Fault: self._fault,
             messages.Record: self._record,
             messages.Play: self._play,
+            messages.Seek: lambda request, client, answer: self._jobs.seek(request.job, request.position, answer),
+            messages.Reset: self._reset,
             messages.JobStatus: lambda request, client, answer: self._jobs.status(request.job, answer),
             messages.JobStop: lambda request, client, answer: self._jobs.stop(request.job, answer),
             messages.Shutdown: lambda request, client, answer: self.end(answer),
@@ -153,6 +156,7 @@ class Engine:
     def audio_ready(self, catalogue: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Take the catalogue; the edits that rebuild the patch."""
         self._catalogue = catalogue
+        self._said.clear()  # what a core of the process before had said
         self._patch.kinds = {kind["name"]: Kind.from_wire(kind) for kind in catalogue}
         return self._patch.replay()
 
@@ -184,7 +188,9 @@ class Engine:
         self._jobs.stop_recordings(f"the device was lost: {reason}")
 
     def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
-        """One event."""
+        """One event; what cores say of themselves is kept for those who ask later."""
+        if fields.get("event") == "node":
+            self._said.setdefault(str(fields["node"]), {})[str(fields["what"])] = int(fields["position"])
         self.events.publish(topic, fields)
 
     # -- requests -------------------------------------------------------------------------------------------------
@@ -223,6 +229,7 @@ class Engine:
                 },
                 "clients": [present.facts() for present in self.clients.present()],
                 "jobs": self._jobs.facts(),
+                "said": {node: said for node, said in self._said.items() if node in self._patch.nodes},
                 "uptime": time.monotonic() - self._begun,
             },
             None,
@@ -290,6 +297,9 @@ class Engine:
 
     def _step(self, request: messages.Step, client: Client, answer: Answer) -> None:
         self._in_turn(lambda: self.audio.ask({"do": "step", "blocks": request.blocks}, answer, None), answer)
+
+    def _reset(self, request: messages.Reset, client: Client, answer: Answer) -> None:
+        self._in_turn(lambda: self.audio.ask({"do": "reset", "drop": request.drop}, answer), answer)
 
     def _profile(self, request: messages.Profile, client: Client, answer: Answer) -> None:
         self.audio.ask({"do": "profile", "enabled": request.enabled}, answer)

@@ -103,6 +103,27 @@ class Jobs:
 
         self.child.request({"do": "status", "job": number}, told, COMMAND_SECONDS)
 
+    def seek(self, number: int, position: int, answer: Answer) -> None:
+        """Let a player go on at another frame of its file; answered with its status once that is in the ring."""
+        job = self._job(number)
+        if job.kind != "play":
+            raise DiskError(
+                f"job {number} is a recording, which goes on in time only", code="disk_job_unknown", where=str(number)
+            )
+        if job.state != "running" or job.stopping or self.child is None or self.child.ended:
+            raise DiskError(
+                f"player {number} has ended; play the file again, from where it should go on",
+                code="disk_job_unknown",
+                where=str(number),
+            )
+
+        def sought(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is not None:
+                self._note(job, result)
+            answer(None if result is None else job.facts(), error)
+
+        self.child.request({"do": "seek", "job": number, "position": position}, sought, COMMAND_SECONDS)
+
     def stop(self, number: int, answer: Answer) -> None:
         """End a job; `answer` comes when its file is whole."""
         job = self._job(number)

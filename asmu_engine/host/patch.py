@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from asmu_engine.host.change import Change, add_edit, connect_edit, set_edit
 from asmu_engine.host.node import Node, channels_of, device_nodes, find_cycle
-from asmu_engine.host.values import checked_values, stretched_values
+from asmu_engine.host.values import checked_values, shown_values, stretched_values
 from asmu_engine.protocol.catalogue import Kind, Value
 from asmu_engine.protocol.edits import Add, Call, Connect, Disconnect, Edit, Remove, Resize, Set
 from asmu_engine.protocol.errors import PatchError
@@ -81,7 +81,7 @@ class Patch:
         return sorted(inputs), sorted(outputs)
 
     def wire(self) -> dict[str, Any]:
-        """The patch as plain data; connections as [source, output, target, input]."""
+        """The patch as plain data; connections as [source, output, target, input], of large arrays their type and shape only."""
         own = [node for node in self.nodes.values() if not node.reserved]
         return {
             "revision": self.revision,
@@ -90,7 +90,7 @@ class Patch:
                     "kind": node.kind.name,
                     "inputs": node.inputs,
                     "outputs": node.outputs,
-                    "parameters": node.values(),
+                    "parameters": shown_values(node.values()),
                     "ring": node.ring,
                 }
                 for node in own

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from asmu_engine.host.node import Node
+from asmu_engine.protocol.arrays import Array
 from asmu_engine.protocol.catalogue import Kind, Value
 from asmu_engine.protocol.errors import PatchError
 
 _INT64: Final = 2**63
+SHOWN_BYTES: Final = 4096
+"""Bytes of the largest array that stands in the answer to a request for the patch."""
 
 
 def checked_values(kind: Kind, parameters: dict[str, Any], channels: int, where: str, *, new: bool) -> dict[str, Value | None]:
@@ -40,3 +44,13 @@ def stretched_values(node: Node, channels: int) -> dict[str, Value | None]:
         if parameter.per_channel and isinstance(value, list) and len(value) != channels:
             result[parameter.name] = (value + value[-1:] * channels)[:channels] if value else []
     return result
+
+
+def shown_values(values: Mapping[str, Value | None]) -> dict[str, Any]:
+    """Parameter values for an answer: of a large array its type and shape, as all arrays of a patch could make it too large."""
+    return {
+        name: {"array": value.dtype, "shape": list(value.shape)}
+        if isinstance(value, Array) and len(value.data) > SHOWN_BYTES
+        else value
+        for name, value in values.items()
+    }

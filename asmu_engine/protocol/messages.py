@@ -146,6 +146,28 @@ class Play(Request):
     start: Annotated[int, Field(ge=0, lt=2**62)] = 0
 
 
+class Seek(Request):
+    """A player goes on at frame `position` of its file; answered with its status once the ring is primed from there.
+
+    >>> Seek(id=1, job=2, position=48000).model_dump()
+    {'v': 1, 'id': 1, 'type': 'seek', 'job': 2, 'position': 48000}
+    """
+
+    type: Literal["seek"] = "seek"
+    job: Annotated[int, Field(ge=1)]
+    position: Annotated[int, Field(ge=0, lt=2**62)]
+
+
+class Reset(Request):
+    """Every core goes back to its start, all with the same frame; `drop`: blocks after it that play silence.
+
+    Answered with ``{"at"}``, the frame position from which it holds.
+    """
+
+    type: Literal["reset"] = "reset"
+    drop: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
 class JobStatus(Request):
     """How far a recording or player is."""
 
@@ -180,6 +202,8 @@ AnyRequest = Annotated[
     | Fault
     | Record
     | Play
+    | Seek
+    | Reset
     | JobStatus
     | JobStop
     | Shutdown,

@@ -95,19 +95,26 @@ class FeedWriter:
         self._ring._fence()
         self._ring._words[WORD_END_POSITION] = self._ring.position
 
-    def jump(self) -> int:
+    def jump(self, position: int | None = None) -> int:
         """Have the engine drop what it has not played yet; takes back `finish`. For seeking.
+
+        Parameters
+        ----------
+        position
+            Where to go on: a position up to which the engine has not played yet, with frames behind it already there, so
+            that the engine finds them at once. None: behind all that was written.
 
         Returns
         -------
         int
-            Position at which the engine goes on: that of the next frame written.
+            Position at which the engine goes on.
         """
         words = self._ring._words
+        target = self._ring.position if position is None else position
         words[WORD_END_POSITION] = -1
         self._ring._fence()
-        words[WORD_JUMP_TO] = self._ring.position
-        return self._ring.position
+        words[WORD_JUMP_TO] = target
+        return target
 
     def close(self) -> None:
         """Let go of the feed; what was written stays for the engine, and another writer may go on."""

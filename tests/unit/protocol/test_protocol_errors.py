@@ -45,7 +45,7 @@ def test_every_subclass_has_a_family_of_its_own():
     def below(cls):
         return {cls} | {deeper for sub in cls.__subclasses__() for deeper in below(sub)}
 
-    classes = {cls for cls in below(AsmuError) - {AsmuError} if cls.__module__.startswith("asmu_")}
+    classes = {cls for cls in below(AsmuError) - {AsmuError} if cls.__module__.startswith("asmu_engine")}
     assert classes == {cls for _, cls in FAMILIES}
     assert all(cls.family == family for family, cls in FAMILIES)
 

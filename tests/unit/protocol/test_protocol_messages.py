@@ -38,6 +38,8 @@ REQUESTS = [
     messages.Play(id=12, node="feed1", path="/tmp/a.wav", loop=True, start=7),
     messages.JobStatus(id=13, job=1),
     messages.JobStop(id=14, job=1),
+    messages.Seek(id=15, job=1, position=48000),
+    messages.Reset(id=16, drop=2),
     messages.Shutdown(id=2**63 - 1),
 ]
 
