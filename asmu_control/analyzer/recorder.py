@@ -83,6 +83,7 @@ class Recorder(Analyzer):
             self._path = Path(os.fspath(afile.name)).absolute()
             self._format, self._subtype = afile.format, afile.subtype
             channels = afile.channels if channels is None else channels
+            tags = {**getattr(afile, "tags", {}), **(tags or {})}
         self._tags = dict(tags or {})
         self._job = 0
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path), "frames": 0, "lost_frames": 0}

@@ -16,7 +16,8 @@ from asmu_control.processor import Processor
 from asmu_engine.audio.kinds import Kinds
 from asmu_engine.protocol import errors
 from asmu_engine.protocol.catalogue import Kind
-from asmu_engine.protocol.messages import parse_request
+from asmu_engine.protocol.edits import Add
+from asmu_engine.protocol.messages import Transaction, parse_request
 
 ROOT = Path(asmu.__file__).resolve().parent.parent
 CATALOGUE = {kind.name: kind for kind in Kinds().catalogue()}
@@ -44,6 +45,8 @@ def test_a_file_is_named_after_its_processor(processor: type[Processor]) -> None
 
 def test_public_names() -> None:
     assert asmu.__all__ == [
+        "AFile",
+        "ASetup",
         "Interface",
         "__version__",
         "acore",
@@ -63,16 +66,27 @@ def test_public_names() -> None:
         assert name in dir(asmu)
     with pytest.raises(AttributeError, match="Saxophone"):
         _ = asmu.Saxophone  # type: ignore[attr-defined]
-    assert asmu.generator.__all__ == ["Constant", "Feed", "Noise", "Player", "Sine"]
-    assert asmu.effect.__all__ == ["Delay", "Gain", "Sum"]
-    assert asmu.analyzer.__all__ == ["Recorder", "Tap"]
+    assert asmu.generator.__all__ == ["Constant", "Feed", "Noise", "Player", "Sine", "SineBurst", "Vector"]
+    assert asmu.effect.__all__ == [
+        "ADSR",
+        "Convolver",
+        "Delay",
+        "Filter",
+        "Gain",
+        "GainRamp",
+        "Limiter",
+        "Matrix",
+        "Sum",
+        "Weight",
+    ]
+    assert asmu.analyzer.__all__ == ["FFT", "RMS", "CalIInput", "CalIOutput", "Oscilloscope", "Recorder", "Tap", "Vector"]
     assert asmu.io.__all__ == ["IInput", "IOutput", "Input", "Output"]
     assert asmu.processor.__all__ == ["Analyzer", "Effect", "Generator", "Processor"]
 
 
 def test_every_error_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, errors.AsmuError)}
-    assert set(asmu.exceptions.__all__) == tree
+    assert set(asmu.exceptions.__all__) == tree | {"CalibrationError", "UnitError"}
     for name in tree:
         assert getattr(asmu.exceptions, name) is getattr(errors, name)
 
@@ -127,15 +141,32 @@ def test_everything_that_is_sent_passes_the_hosts_validation(tmp_path: Path) -> 
         asmu.effect.Gain(interface, np.array([1.0, 0.5])),
         asmu.effect.Sum(interface, mode="sum"),
         asmu.effect.Delay(interface, np.array([1, 2]), maximum=64),
+        asmu.generator.SineBurst(interface, 1000, 5),
+        asmu.generator.Vector(interface, np.zeros((10, 2))),
+        asmu.effect.ADSR(interface, 0.1, 0.1, 0.5, 0.1),
+        asmu.effect.Convolver(interface, np.ones(10)),
+        asmu.effect.Filter.butter(interface, 2, 1000),
+        asmu.effect.GainRamp(interface, 0.0, 1.0),
+        asmu.effect.Limiter(interface, 0.5),
+        asmu.effect.Matrix(interface, np.eye(2)),
+        asmu.effect.Weight(interface, "A"),
+        asmu.analyzer.Vector(interface, 100, channels=2),
+        asmu.analyzer.RMS(interface, 100),
+        asmu.analyzer.Oscilloscope(interface),
+        asmu.analyzer.FFT(interface),
+        asmu.analyzer.CalIInput(interface, 94, "SPL"),
+        asmu.analyzer.CalIOutput(interface, 1, "V", interface.ioutput(ch=1)),
         asmu.analyzer.Tap(interface, channels=2),
         asmu.analyzer.Recorder(interface, tmp_path / "b.wav", channels=2),
     ]
     assert {type(processor) for processor in made} == set(PROCESSORS)
     edits = interface._patch.graph.edits()
     request = parse_request({"v": 1, "id": 1, "type": "transaction", "edits": edits})
-    for edit in request.model_dump()["edits"]:
-        kind = CATALOGUE[edit["kind"]]
-        kind.check_ports(edit["inputs"], edit["outputs"], edit["node"])
-        for name, value in edit["parameters"].items():
-            channels = edit["outputs"] or edit["inputs"]
-            assert kind.parameter(name, edit["node"]).check(value, channels, edit["node"]) == value
+    assert isinstance(request, Transaction)
+    for edit in request.edits:
+        assert isinstance(edit, Add)
+        kind = CATALOGUE[edit.kind]
+        kind.check_ports(edit.inputs, edit.outputs, edit.node)
+        for name, value in edit.parameters.items():
+            channels = edit.outputs or edit.inputs
+            assert kind.parameter(name, edit.node).check(value, channels, edit.node) == value
