@@ -163,7 +163,10 @@ class Session:
             "drop": drop,
             "reset": reset,
         }
-        self.first_position = int(self.request(message, _START_TIMEOUT).get("position", 0))
+        answer = self.request(message, _START_TIMEOUT)
+        self.first_position = int(answer.get("position", 0))
+        # A stream may be over before anybody asks for its state.
+        self._last = {**self._last, "device": answer.get("device")}
         self._started = True
 
     def stop(self) -> None:

@@ -35,7 +35,8 @@ class VirtualDevice(ThreadedDevice):
         self.inputs, self.outputs = inputs, outputs
         self.max_inputs, self.max_outputs = spec.inputs, spec.outputs
         self._frame_ns = 1e9 / (samplerate * (1.0 + 1e-6 * spec.drift_ppm) * spec.speed)
-        self.input_latency = blocksize * self._frame_ns * 1e-9
+        # In seconds of its own clock, as everything that is counted in frames, whatever speed and drift it has.
+        self.input_latency = blocksize / samplerate
         self._buffer_frames = spec.buffer_s * samplerate
         self.loopback = Loopback(spec, samplerate, blocksize, inputs, outputs)
         self._faults = Faults(spec.name)

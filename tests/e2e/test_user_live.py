@@ -309,3 +309,13 @@ def test_profile_names_the_nodes(interface: asmu.Interface) -> None:
     interface.profile(True)
     interface.step(10)
     assert interface.profile(False)[sine.name] > 0
+
+
+def test_the_device_is_known_even_when_the_stream_ended_before_anyone_asked() -> None:
+    interface = asmu.Interface(device="offline:inputs=1,outputs=1", samplerate=48000, blocksize=256)
+    interface.iinput(ch=1)
+    interface.ioutput(ch=1)
+    with interface.start(end_frame=1):
+        pass
+    assert interface.stats()["device"]["kind"] == "offline"
+    assert interface.get_latency() == 256
