@@ -6,15 +6,14 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import soundfile
 
 from asmu_control.settings import settings_of, settings_text
-from asmu_control.soundformat import choose_form, error_text, kept, make_plain, open_for_writing, update_header
-from asmu_engine.protocol.errors import DiskError
+from asmu_control.soundformat import choose_form, make_plain, open_for_writing, update_header
+from asmu_control.soundtexts import SoundTexts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AFile"]
 
-_TEXTS: Final = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
 
-
-class AFile(soundfile.SoundFile):  # type: ignore[misc]
+class AFile(SoundTexts):
     """A `soundfile.SoundFile` for recorders, players and scripts: 32-bit float WAV unless told otherwise.
 
     It is opened by `open`, by ``with``, or at its first use. A WAV that grows beyond 4 GiB becomes an RF64, which most programs
@@ -76,7 +73,7 @@ class AFile(soundfile.SoundFile):  # type: ignore[misc]
         self._asked_mode = mode
         self._was_open = False
         self._inode = (0, 0)
-        self._texts: dict[str, str] = {}
+        self._texts = {}
         self._asked_channels = 0
         self._form = ("", "")
         if mode == "r":
@@ -217,47 +214,13 @@ class AFile(soundfile.SoundFile):  # type: ignore[misc]
     def settings(self, settings: Mapping[str, Any]) -> None:
         self.comment = settings_text(settings)
 
-    @property
-    def tags(self) -> dict[str, str]:
-        """The texts that a file to be written gets: those set here, title and date where the format keeps them."""
-        own = {"title": self._path.stem, "date": datetime.now().astimezone().isoformat(timespec="seconds")}
-        own = {name: text for name, text in own.items() if name not in self._texts and kept(self._form, {name: text})}
-        return {**own, **self._texts}
-
     # -- how it does that -----------------------------------------------------------------------------------------
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _TEXTS:
-            object.__setattr__(self, name, value)
-            return
-        if self._asked_mode == "r":
-            raise DiskError(
-                f"{self._path} is open to be read; its {name} stays as it is", code="file_unwritable", where=self.name
-            )
-        if self._is_done():
-            raise DiskError(
-                f"{self._path} is written already; give it its {name} before the recording begins",
-                code="file_unwritable",
-                where=self.name,
-            )
-        text = str(value)
-        if not kept(self._form, {**self._texts, name: text}):
-            raise DiskError(
-                f"{self._form[0]} does not keep a {name} of {len(text)} letters; FLAC does, and WAV one of some 2000",
-                code="file_format",
-                where=self.name,
-            )
-        if not self.closed:
-            self._put(name, text)
-        self._texts[name] = text
-
     def __getattr__(self, name: str) -> Any:
-        if name in _TEXTS:
-            return self._text(name)
         if name == "_info" and not self._was_open:
             self.open()
             return self._info
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return super().__getattr__(name)
 
     def _check_if_closed(self) -> None:
         # soundfile calls it before every use of its handle.
@@ -287,29 +250,6 @@ class AFile(soundfile.SoundFile):  # type: ignore[misc]
         for name, text in self.tags.items():
             self._put(name, text)
 
-    def _put(self, name: str, text: str) -> None:
-        try:
-            super().__setattr__(name, text)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise DiskError(
-                f"{self._form[0]} takes no {name} now ({error_text(error)}); set it before the first sample is written",
-                code="file_format",
-                where=self.name,
-            ) from None
-
-    def _text(self, name: str) -> str:
-        if name in self._texts:
-            return self._texts[name]
-        if self.closed and self._asked_mode != "r" and not self._path.exists():
-            return ""
-        if not self.closed:
-            return str(super().__getattr__(name))
-        try:
-            with soundfile.SoundFile(self.name) as file:
-                return str(getattr(file, name))
-        except (soundfile.SoundFileError, OSError) as error:
-            raise self._unreadable(error) from None
-
     def _follow(self) -> None:
         """A recorder puts a new file in the place of the one that is open: that is the one to read."""
         if self._asked_mode == "w+" and not self.closed and not self._is_own() and self._path.exists():
@@ -331,7 +271,3 @@ class AFile(soundfile.SoundFile):  # type: ignore[misc]
         except OSError:
             return (0, 0, 0, 0)
         return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-    def _unreadable(self, error: Exception) -> DiskError:
-        reason = "there is no such file" if not self._path.exists() else error_text(error)
-        return DiskError(f"cannot read {self._path}: {reason}", code="file_unreadable", where=self.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
 from asmu_control.patch import Patch
 from asmu_control.processor import Analyzer, Processor
+from asmu_control.running import Running
 from asmu_control.session import Session
 from asmu_control.stepping import SteppedByHand, Stepping
 from asmu_control.stream import Stream
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from asmu_control.asetup import ASetup
     from asmu_control.client import Client
     from asmu_control.graph import Port
-    from asmu_control.typing import Device, Stats
+    from asmu_control.typing import Device
 
 __all__ = ["Interface"]
 
 
-class Interface(SteppedByHand):
+class Interface(Running, SteppedByHand):
     """Channels of an audio device, and the patch of processors between them.
 
     Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
@@ -238,10 +239,6 @@ class Interface(SteppedByHand):
                 raise
         return Stream(self)
 
-    def step(self, blocks: int = 1, timeout: float = 60.0) -> None:
-        """Process `blocks` blocks of the device ``offline:stepped=1``; returns when they are done, `timeout` in seconds."""
-        self._session.request({"type": "step", "blocks": blocks}, timeout)
-
     def close(self) -> None:
         """Finish recordings, then end the script's own engine, or take the patch out of the engine attached to.
 
@@ -272,36 +269,6 @@ class Interface(SteppedByHand):
         All take effect with the same frame, or none where one is refused or the body raises.
         """
         return self._patch.transaction()
-
-    def stats(self) -> Stats:
-        """State and counters of the engine, read at no cost to the audio; after the end the last that were read.
-
-        Among them ``state`` (``"closed"``, ``"stopped"``, ``"running"``, ``"lost"``, ``"failed"``), ``blocks``,
-        ``frame_position``, ``input_underflow``, ``input_overflow``, ``output_underflow``, ``output_overflow`` (blocks),
-        ``deadline_misses`` (blocks), ``lost_frames``, ``core_exceptions``, ``callback_us`` (``p50``, ``p99``, ``max``),
-        ``samplerate``, ``blocksize``, ``device`` and ``realtime``: what the system granted.
-        """
-        return self._session.stats()
-
-    def profile(self, enabled: bool | None = None) -> dict[str, float]:
-        """Time of each core, microseconds a block, by node name; `enabled` switches the measuring on or off."""
-        return dict(self._session.request({"type": "profile", "enabled": enabled})["nodes"])
-
-    def fault(self, fault: str, *, blocks: int = 1, frames: int = 1) -> None:
-        """Make the virtual device fail on purpose.
-
-        Parameters
-        ----------
-        fault
-            ``"stall"`` (for `blocks` blocks), ``"lose"`` (`frames` frames vanish), ``"input_overflow"``, ``"input_underflow"``,
-            ``"output_overflow"``, ``"output_underflow"`` (flag on the next block), ``"gone"`` and ``"back"``.
-        """
-        self._session.request({"type": "fault", "fault": fault, "blocks": blocks, "frames": frames})
-
-    @property
-    def client(self) -> Client:
-        """The connection to the engine, for requests and events of your own; EngineError before `open`."""
-        return self._session.client
 
     def __enter__(self) -> Self:
         return self

@@ -25,6 +25,7 @@ START_TIMEOUT: Final = 30.0
 """Longest wait for an engine to be up, seconds."""
 
 END_TIMEOUT: Final = 15.0
+_FORCE_SECONDS: Final = 3.0  # for each of the signals that end a process which does not end
 """Longest wait for an engine to end in order, seconds: its recordings are written out in that time."""
 
 _engines: weakref.WeakSet[PrivateEngine] = weakref.WeakSet()
@@ -147,7 +148,7 @@ def _wait(process: subprocess.Popen[bytes], timeout: float) -> None:
             process.wait(timeout)
             return
         except subprocess.TimeoutExpired:
-            timeout = 3.0
+            timeout = _FORCE_SECONDS
 
 
 def _pipe_of(process: subprocess.Popen[bytes]) -> MessagePipe:

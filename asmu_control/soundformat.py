@@ -128,6 +128,8 @@ def make_plain(path: Path) -> None:
 
 def kept(form: Form, texts: Mapping[str, str]) -> bool:
     """True where a file of this form gives back all these texts: formats keep some, or only short ones, without a word."""
+    if form[0] == "SD2":
+        return False  # it has no texts; to try it would leave a resource fork, "._", in the current folder
     memory = io.BytesIO()
     try:
         with soundfile.SoundFile(memory, "w", 48000, 1, form[1], format=form[0]) as file:
