@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -38,16 +37,32 @@ def _use(folders: Folders, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ASMU_SHM_DIR", str(folders.shm))
 
 
-def _processes(folders: Folders, before: set[psutil.Process]) -> list[psutil.Process]:
-    """Living processes that a test started: its descendants, and those that outlived their parent but still carry its folders."""
-    found = set(psutil.Process().children(recursive=True)) - before
-    for process in psutil.process_iter():
+def _processes(folders: Folders, before: set[int]) -> list[psutil.Process]:
+    """Living processes that a test started: its descendants, and those that outlived their parent but still carry its folders.
+
+    Only numbers that were free `before` are looked at: to ask every process of the machine after each of thousands of tests
+    takes longer than most of the tests.
+    """
+    started = set(psutil.pids()) - before
+    descendants = set(psutil.Process().children(recursive=True)) if started else set()
+    found = []
+    for pid in started:
         try:
-            if process.pid != os.getpid() and process.environ().get("ASMU_RUNTIME_DIR") == str(folders.runtime):
-                found.add(process)
+            process = psutil.Process(pid)
+            if process in descendants or _environment(process).get("ASMU_RUNTIME_DIR") == str(folders.runtime):
+                found.append(process)
         except (psutil.Error, OSError):
             continue  # of another user, or gone meanwhile
-    return [process for process in found - before if _lives(process)]
+    return [process for process in found if _lives(process)]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Its environment variables; of a process that is just beginning its program there are none to be seen for a moment."""
+    deadline = time.monotonic() + 1.0
+    # Threads of the Linux kernel, children of process 2, never have any.
+    while not (found := process.environ()) and process.ppid() != 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return found
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -65,13 +80,13 @@ def _describe(process: psutil.Process) -> str:
         return f"process {process.pid}"
 
 
-def _left_behind(folders: Folders, before: set[psutil.Process]) -> list[str]:
+def _left_behind(folders: Folders, before: set[int]) -> list[str]:
     segments = [f"segment {file.name}" for file in folders.shm.iterdir()]
     sockets = [f"socket {file.name}" for file in folders.runtime.rglob("*") if file.is_socket()]
     return segments + sockets + [_describe(process) for process in _processes(folders, before)]
 
 
-def _check_and_remove(folders: Folders, before: set[psutil.Process]) -> None:
+def _check_and_remove(folders: Folders, before: set[int]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while (left := _left_behind(folders, before)) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -85,7 +100,7 @@ def _check_and_remove(folders: Folders, before: set[psutil.Process]) -> None:
 @pytest.fixture(scope="module")
 def module_folders() -> Iterator[Folders]:
     """Folders that the tests of a module share, for fixtures of module scope; checked after the last test."""
-    before = set(psutil.Process().children(recursive=True))
+    before = set(psutil.pids())
     folders = _make_folders()
     with pytest.MonkeyPatch.context() as patch:
         _use(folders, patch)
@@ -99,7 +114,7 @@ def folders(request: pytest.FixtureRequest) -> Iterator[Folders]:
     if "module_folders" in request.fixturenames:
         yield request.getfixturevalue("module_folders")
         return
-    before = set(psutil.Process().children(recursive=True))
+    before = set(psutil.pids())
     private = _make_folders()
     # A MonkeyPatch of its own: it is undone after whatever the test did with its own.
     with pytest.MonkeyPatch.context() as patch:

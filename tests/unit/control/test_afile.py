@@ -115,7 +115,10 @@ def test_settings_that_would_be_lost(interface, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_is_written(interface, tmp_path, name):
+def test_every_format_is_written(interface, tmp_path, monkeypatch, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     channels = 1 if name in EIGHT_BITS | {"MPC2K", "SDS", "HTK"} else 2
     with asmu.AFile(interface, "w", tmp_path / "take", channels=channels, format=name) as afile:
         afile.write(X[:, :channels] / 2)
@@ -129,6 +132,7 @@ def test_every_format_is_written(interface, tmp_path, name):
     if name not in ("SD2",):
         assert np.array_equal(read.data, data)
         read.close()
+    assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def test_an_engine_that_hangs_is_ended(engine_program, start, monkeypatch: pytes
     assert caught.value.code == "timeout"
 
 
-def test_an_engine_that_does_not_end_is_killed(engine_program) -> None:
+def test_an_engine_that_does_not_end_is_killed(engine_program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_FORCE_SECONDS", 0.5)
     engine_program(
         "import signal, time\n"
         "from asmu_engine.protocol.pipe import MessagePipe\n"

@@ -35,9 +35,9 @@ def poll(condition: Callable[[], Any], what: str) -> Any:
 class Disk:
     """The host's end of a disk process."""
 
-    def __init__(self) -> None:
+    def __init__(self, entry: tuple[str, ...] = ("-m", "asmu_engine.disk")) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "asmu_engine.disk"],
+            [sys.executable, *entry],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -100,11 +100,11 @@ class Disk:
 
 
 @pytest.fixture
-def start_disk() -> Iterator[Callable[[], Disk]]:
+def start_disk() -> Iterator[Callable[..., Disk]]:
     started: list[Disk] = []
 
-    def start() -> Disk:
-        started.append(Disk())
+    def start(*entry: str) -> Disk:
+        started.append(Disk(entry) if entry else Disk())
         return started[-1]
 
     yield start
@@ -116,7 +116,7 @@ def start_disk() -> Iterator[Callable[[], Disk]]:
 
 
 @pytest.fixture
-def disk(start_disk: Callable[[], Disk]) -> Disk:
+def disk(start_disk: Callable[..., Disk]) -> Disk:
     return start_disk()
 
 

@@ -289,7 +289,9 @@ def test_a_host_that_does_not_read_its_answers_holds_up_nothing(disk, ring, writ
     assert [disk.answer(number)["job"] for number in asked] == [1] * 1000
 
 
-def test_a_host_that_stopped_reading_does_not_keep_the_process(disk, ring, writer, sound, tmp_path):
+def test_a_host_that_stopped_reading_does_not_keep_the_process(start_disk, ring, writer, sound, tmp_path):
+    soon = "from asmu_engine.disk import outbox; outbox._LAST_WORDS_S = 0.5\n"
+    disk = start_disk("-c", soon + "import runpy; runpy.run_module('asmu_engine.disk', run_name='__main__')")
     writer.write(sound(4000))
     disk("record", job=1, ring=ring, path=str(tmp_path / "take.wav"))
     for _ in range(1000):

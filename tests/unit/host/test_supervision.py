@@ -365,8 +365,9 @@ def test_patch_that_crashes_every_process_is_given_up(make_host: Make, monkeypat
 
 
 def test_requests_on_an_engine_that_ends_are_refused(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "AUDIO_END_SECONDS", 0.5)
     host = make_host().up()
-    os.kill(host.engine.audio.child.pid, signal.SIGSTOP)  # so that the end takes its two seconds
+    os.kill(host.engine.audio.child.pid, signal.SIGSTOP)  # so that the end takes this time
     host.send("shutdown")
     number = host.send("start")
     answer = host.answer()
