@@ -22,8 +22,7 @@ class ASetup:
     """A set-up file (``.asmu``) and the interface that it goes with: ``Interface(asetup=ASetup(path))``.
 
     The file holds samplerate, blocksize and latency of the interface, and for each of its channels the number and all
-    attributes. What is loaded or made later counts: `load` gives the interface what the file says; an interface that is
-    made with a set-up that was loaded before has its samplerate and blocksize unless it is given others.
+    attributes. An interface that is made with a set-up loads it; one to whose ``asetup`` it is assigned does so with `load`.
 
     Parameters
     ----------
@@ -36,7 +35,6 @@ class ASetup:
 
         asetup = asmu.ASetup("lab.asmu")
         interface = asmu.Interface(asetup=asetup)
-        asetup.load()
         microphone = interface.iinput(name="microphone")
         microphone.pos = (0, 0, 1.2)
         asetup.save()
@@ -114,7 +112,7 @@ class ASetup:
         """
         if self._interface is None:
             raise EngineError(
-                "there is nothing to save: make an interface with this set-up, Interface(asetup=…)",
+                "there is nothing to save: make an interface with this set-up, Interface(asetup=…), or assign interface.asetup",
                 code="engine_state",
                 where="save",
             )

@@ -35,8 +35,8 @@ class Interface(Running, SteppedByHand):
     Parameters
     ----------
     asetup
-        Set-up file to go with it: its channels, and samplerate and blocksize where none are named here. One that was
-        loaded before is taken over at once, and ``asetup.load()`` and ``asetup.save()`` are about this interface from now on.
+        Set-up file. It is loaded here, as in asmu: its samplerate, blocksize and latency hold, whatever the other arguments say,
+        and its channels are made. For a set-up that is not there yet, leave this out and set ``interface.asetup``.
     device
         ``"virtual:inputs=2,outputs=2"``, ``"file:PATH"``, ``"offline"``, a PortAudio device by name, index or (input,
         output) pair, or one of the classes in `asmu_control.device`. Default: ``ASMU_DEVICE``, else PortAudio's default.
@@ -76,8 +76,10 @@ class Interface(Running, SteppedByHand):
         outputs: Sequence[int] = (),
         ring_seconds: float | None = None,
     ) -> None:
-        if asetup is not None and not hasattr(asetup, "_attach"):
-            raise ConfigError(f"asetup {asetup!r} is no set-up: make one with ASetup(path)", code="bad_config", where="asetup")
+        if asetup is not None:
+            _check_setup(asetup)
+            if asetup.samplerate is None:
+                asetup.load()
         self._more_inputs = {check_channel(ch, "input") for ch in inputs}
         self._more_outputs = {check_channel(ch, "output") for ch in outputs}
         self._iinputs = Channels(self, IInput)
@@ -85,8 +87,8 @@ class Interface(Running, SteppedByHand):
         self._latency = 0
         settings = {
             "device": device,
-            "samplerate": samplerate if samplerate or asetup is None or engine else asetup.samplerate,
-            "blocksize": blocksize if blocksize or asetup is None or engine else asetup.blocksize,
+            "samplerate": samplerate if asetup is None or engine else asetup.samplerate,
+            "blocksize": blocksize if asetup is None or engine else asetup.blocksize,
             "plugins": [plugins] if isinstance(plugins, str) else list(plugins),
             "ring_seconds": ring_seconds,
         }
@@ -132,8 +134,14 @@ class Interface(Running, SteppedByHand):
 
     @property
     def asetup(self) -> ASetup | None:
-        """The set-up file that goes with it."""
+        """The set-up file that goes with it. One that is set here is not loaded: for a new file, or ``asetup.load()`` later."""
         return self._asetup
+
+    @asetup.setter
+    def asetup(self, asetup: ASetup) -> None:
+        _check_setup(asetup)
+        self._asetup = asetup
+        asetup._attach(self)
 
     @property
     def iinputs(self) -> tuple[IInput, ...]:
@@ -298,3 +306,8 @@ class Interface(Running, SteppedByHand):
 
     def _output_at(self, port: Port) -> Output:
         return self.iinput(ch=port[1] + 1) if port[0] == INPUTS_NODE else Output(self, *port)
+
+
+def _check_setup(asetup: object) -> None:
+    if not hasattr(asetup, "_attach"):
+        raise ConfigError(f"asetup {asetup!r} is no set-up: make one with ASetup(path)", code="bad_config", where="asetup")

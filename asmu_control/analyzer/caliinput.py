@@ -47,7 +47,8 @@ class CalIInput(Calibration):
     averages
         Windows that are measured.
     mode
-        How the tone is measured: ``"peak"``, the sine alone; ``"rms"``, all but the constant part, as a true-rms meter does.
+        How the tone is measured: ``"peak"``, the sine alone; ``"rms"``, all but the constant part, as a true-rms meter does,
+        and as in asmu the default.
         Both are compared with the same sort of `actual`, whatever its unit.
     iinput
         The channel to calibrate, where another processor lies between it and this one. Default: the one connected.
@@ -71,7 +72,7 @@ class CalIInput(Calibration):
         unit: str,
         win: ArrayLike | None = None,
         averages: int = 10,
-        mode: Mode = "peak",
+        mode: Mode = "rms",
         iinput: IInput | None = None,
         gain: float = 0,
         *,

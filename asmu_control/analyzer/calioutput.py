@@ -41,7 +41,8 @@ class CalIOutput(Calibration):
     averages
         Windows that are measured.
     mode
-        What `value` is, and how the tone is measured: ``"peak"``, the sine alone; ``"rms"``, all but the constant part.
+        What `value` is, and how the tone is measured: ``"peak"``, the sine alone; ``"rms"``, all but the constant part. As
+        in asmu the default is rms.
     iinput
         The calibrated channel, where another processor lies between it and this one. Default: the one connected.
     gain
@@ -65,7 +66,7 @@ class CalIOutput(Calibration):
         ioutput: IOutput,
         win: ArrayLike | None = None,
         averages: int = 10,
-        mode: Mode = "peak",
+        mode: Mode = "rms",
         iinput: IInput | None = None,
         gain: float = 0,
         *,

@@ -50,9 +50,10 @@ def setup_interface(device: str, setup: str | None) -> Interface:
     if setup is None:
         return Interface(device=device)
     asetup = ASetup(setup)
-    interface = Interface(asetup, device)
     if asetup.path.exists():
-        asetup.load()
+        return Interface(asetup, device)
+    interface = Interface(device=device)
+    interface.asetup = asetup
     return interface
 
 

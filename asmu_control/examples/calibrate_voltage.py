@@ -31,7 +31,7 @@ def main() -> None:
         volts = float(input("the multimeter reads, V rms: ")) if args.ask else args.volts
         for calibration in (
             asmu.analyzer.CalIInput(interface, volts, "VRms", averages=averages),
-            asmu.analyzer.CalIOutput(interface, PEAK, "V", ioutput, averages=averages),
+            asmu.analyzer.CalIOutput(interface, PEAK, "V", ioutput, averages=averages, mode="peak"),
         ):
             iinput.connect(calibration.input())
             if not calibration.evaluate(timeout=args.seconds + 10):

@@ -26,8 +26,6 @@ def main() -> None:
 
     asetup = asmu.ASetup(args.setup) if args.setup else None
     interface = asmu.Interface(asetup, args.device)
-    if asetup:
-        asetup.load()
     mic = interface.iinput(ch=1)
     mic.cPa = mic.cPa or args.cpa
 

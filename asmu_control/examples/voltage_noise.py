@@ -22,8 +22,6 @@ def main() -> None:
 
     asetup = asmu.ASetup(args.setup) if args.setup else None
     interface = asmu.Interface(asetup, device=args.device)
-    if asetup is not None:
-        asetup.load()
     fft = asmu.analyzer.FFT(interface)
     iinput = interface.iinput(ch=1)
     iinput.connect(fft.input())

@@ -62,7 +62,8 @@ def test_frequency_response_is_that_of_the_impulse_response(tmp_path, noise_dbfs
 
 def test_voltage_noise_is_that_of_the_device_times_the_calibration(tmp_path):
     asetup = asmu.ASetup(tmp_path / "lab.asmu")
-    interface = asmu.Interface(asetup, samplerate=48_000)
+    interface = asmu.Interface(samplerate=48_000)
+    interface.asetup = asetup
     interface.iinput(ch=1).cV = 4.2
     asetup.save()
     plot = tmp_path / "noise.png"

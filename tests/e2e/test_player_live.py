@@ -194,7 +194,6 @@ def test_the_interface_knows_its_stream(path, tmp_path):
         )
     )
     interface = asmu.Interface(asetup=asetup, device="virtual")
-    asetup.load()
     player = asmu.generator.Player(interface, path)
     player.output().connect(interface.ioutput(name="speaker"))
     with pytest.raises(ValueError, match="no stream ran yet"):

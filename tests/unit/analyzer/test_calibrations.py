@@ -69,7 +69,7 @@ def test_an_output_by_way_of_a_calibrated_input(interface, make_source):
     iinput, ioutput = interface.iinput(ch=1), interface.ioutput(ch=2)
     iinput.cV = 4.0
     source = make_source()
-    _, factor = measure(CalIOutput(interface, 0.25, "V", ioutput, SHORT, 2, iinput=iinput), source, tone(9600))
+    _, factor = measure(CalIOutput(interface, 0.25, "V", ioutput, SHORT, 2, "peak", iinput), source, tone(9600))
     assert factor == pytest.approx(0.5 * 4.0 / 0.25, rel=1e-5)
     assert (ioutput.cV, iinput.cV) == (factor, 4.0)
     assert ioutput.fV == pytest.approx(1000, rel=1e-7)

@@ -27,8 +27,11 @@ BY_ASMU = {
 
 
 def made(path: Path, **settings) -> tuple[asmu.ASetup, asmu.Interface]:
+    """A set-up that goes with an interface and is not loaded yet."""
     asetup = asmu.ASetup(path)
-    return asetup, asmu.Interface(asetup=asetup, device="virtual", **settings)
+    interface = asmu.Interface(device="virtual", **settings)
+    interface.asetup = asetup
+    return asetup, interface
 
 
 def values() -> dict:
@@ -135,9 +138,22 @@ def test_loaded_before_the_interface_is_made(tmp_path):
     interface = asmu.Interface(asetup, "virtual")
     assert (interface.samplerate, interface.blocksize, interface.latency) == (48000, 512, 1234)
     assert interface.iinput(ch=9).name == "mic"
-    # What is said later counts, and a latency in frames is that of one samplerate and blocksize.
+    # As in asmu the file counts, not the other arguments.
     interface = asmu.Interface(asetup, "virtual", samplerate=44100)
-    assert (interface.samplerate, interface.blocksize, interface.latency) == (44100, 512, 0)
+    assert (interface.samplerate, interface.blocksize, interface.latency) == (48000, 512, 1234)
+    # A latency in frames is that of one samplerate and blocksize.
+    interface = asmu.Interface(device="virtual", samplerate=44100)
+    interface.asetup = asetup
+    assert (interface.samplerate, interface.latency, interface.iinput(ch=9).name) == (44100, 0, "mic")
+
+
+def test_an_interface_loads_the_set_up_that_it_is_made_with(tmp_path):
+    (tmp_path / "old.asmu").write_text(json.dumps(BY_ASMU))
+    interface = asmu.Interface(asmu.ASetup(tmp_path / "old.asmu"), "virtual")
+    assert (interface.samplerate, interface.blocksize, interface.latency) == (48000, 512, 1234)
+    assert interface.iinput(name="mic").cPa == 0.05
+    with pytest.raises(DiskError, match="No such file"):
+        asmu.Interface(asmu.ASetup(tmp_path / "new.asmu"), "virtual")
 
 
 def test_channels_that_are_there_keep_what_the_file_does_not_say(tmp_path):
@@ -234,6 +250,8 @@ def test_files_that_cannot_be_reached(tmp_path):
         asmu.ASetup(tmp_path / "x.asmu").save()
     with pytest.raises(ConfigError, match="is no set-up"):
         asmu.Interface(asetup="x", device="virtual")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="is no set-up"):
+        interface.asetup = "x"  # type: ignore[assignment]
     interface.iinput(ch=1).thing = object()
     with pytest.raises(ConfigError, match=r"in_ch01\.thing: .* cannot be stored"):
         asetup.save(tmp_path / "y.asmu")
