@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from asmu_engine.rt.acore import Block
+from asmu_engine.rt.acore import ACore, Block
 from asmu_engine.rt.context import Context
 from asmu_engine.rt.mailbox import Mailbox, PreparedEdit
 from asmu_engine.rt.schedule import Schedule
@@ -115,28 +116,38 @@ class Runner:
                 first, last = start - position, stop - position
                 whole = first == 0 and last == frames
                 failures = self.schedule.run(indata if whole else indata[first:last], outdata if whole else outdata[first:last])
-                if failures is not None:
-                    self._count_failures(failures, start)
+                for step in failures or ():
+                    self._count_failure(step.core, step.error, start)
             start = stop
         mailbox.end()
         return goes_on
 
     def _take(self, edit: PreparedEdit) -> None:
-        for new, old in edit.adoptions:
-            new.adopt(old)
         if edit.schedule is not None:
             edit.replaced.append(self.schedule)
             self.schedule = edit.schedule
+        for new, old in edit.adoptions:
+            self._guard(new, new.adopt, old)
         for core, name, value in edit.values:
             edit.replaced.append(getattr(core, name))
             setattr(core, name, value)
-            core.changed(name)
+            self._guard(core, core.changed, name)
         for core, call in edit.calls:
-            getattr(core, call)()
+            self._guard(core, getattr(core, call))
         if edit.drop:
             self.drop_until = self.position + edit.drop * self.blocksize
         if self._status is not None:
             self._status.words[self._edits] += 1
+
+    def _guard(self, core: ACore, method: Callable[..., None], *arguments: Any) -> None:
+        """Run a core's method between two frames; one that raises is silenced like one that raises in `process`."""
+        try:
+            method(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a core raises, the audio goes on
+            self._count_failure(core, error, self.position)
+            for step in self.schedule.steps:
+                if step.core is core:
+                    step.silence(error)
 
     def _count_block(self, began: int, due_ns: int, position: int, frames: int, device_time: float) -> None:
         status = self._status
@@ -169,11 +180,8 @@ class Runner:
             words[self._lost] += lost
         self.context.notices.append({"event": "xrun", "flags": names, "lost": lost, "position": position})
 
-    def _count_failures(self, failures: list[Any], position: int) -> None:
-        for step in failures:
-            if self._status is not None:
-                self._status.words[self._exceptions] += 1
-            text = f"{type(step.error).__name__}: {step.error}"
-            self.context.notices.append(
-                {"event": "core_failed", "node": step.core.setup.node, "error": text, "position": position}
-            )
+    def _count_failure(self, core: ACore, error: Exception | None, position: int) -> None:
+        if self._status is not None:
+            self._status.words[self._exceptions] += 1
+        text = f"{type(error).__name__}: {error}"
+        self.context.notices.append({"event": "core_failed", "node": core.setup.node, "error": text, "position": position})

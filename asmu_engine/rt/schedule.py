@@ -38,6 +38,12 @@ class Step:
     nanoseconds: int = 0
     calls: int = 0
 
+    def silence(self, error: Exception) -> None:
+        """Run no more, for what the core raised, and give silence to whoever listens."""
+        self.failed = True
+        self.error = error
+        self.outputs.fill(0)
+
 
 @dataclass
 class Schedule:
@@ -70,9 +76,7 @@ class Schedule:
             try:
                 step.run(inputs, step.outputs if whole else step.outputs[:frames])
             except Exception as error:  # noqa: BLE001 - whatever a core raises, the audio goes on
-                step.failed = True
-                step.outputs.fill(0)
-                step.error = error
+                step.silence(error)
                 failures = [*(failures or ()), step]
             if self.profiling:
                 step.nanoseconds += time.perf_counter_ns() - started

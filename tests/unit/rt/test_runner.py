@@ -153,3 +153,49 @@ def test_runs_of_columns_are_copied_at_once():
         (slice(3, 4), 1, slice(4, 5)),
         (slice(5, 6), 1, slice(5, 6)),
     ]
+
+
+class ATouchy(AGenerator):
+    kind = "touchy"
+    value = 0.0
+
+    def process(self, inputs, outputs):
+        outputs.fill(1)
+
+    def changed(self, name):
+        raise ValueError("not that")
+
+    def reset(self):
+        raise ValueError("not back")
+
+    def adopt(self, previous):
+        raise ValueError("not yours")
+
+
+@pytest.mark.parametrize(
+    ("edit", "text"),
+    [
+        (lambda core: PreparedEdit(values=[(core, "value", 2.0)]), "ValueError: not that"),
+        (lambda core: PreparedEdit(calls=[(core, "reset")]), "ValueError: not back"),
+        (lambda core: PreparedEdit(adoptions=[(core, core)]), "ValueError: not yours"),
+    ],
+)
+def test_a_core_that_raises_at_an_edit_is_silenced_and_the_stream_and_later_edits_go_on(status, edit, text):
+    from asmu_engine.rt.context import Setup
+
+    runner = Runner(48000, 64, status)
+    core = ATouchy(Setup(48000, 64, 0, 1, runner.context, node="culprit"), {})
+    buffer = silence(64, 1)
+    runner.schedule = Schedule([Step(core, core.process, silence(64, 0), buffer)], [(slice(0, 1), buffer, slice(0, 1))], 64)
+    assert call(runner, 64)[0].all()
+    runner.mailbox.post(edit(core))
+    block, goes_on = call(runner, 64)
+    assert goes_on
+    assert not block.any()
+    assert status.counter("core_exceptions") == 1
+    assert list(runner.context.notices) == [{"event": "core_failed", "node": "culprit", "error": text, "position": 64}]
+    # The mailbox is not left half open: the next edit is promised its block and taken there.
+    later = PreparedEdit()
+    assert runner.mailbox.post(later) == 128
+    call(runner, 64)
+    assert later.applied_at == 128
