@@ -142,7 +142,7 @@ class LocalLink:
         self._messages = messages
         self._inbox: deque[Message] = deque()
         self._open = True
-        self._number = 0
+        self._numbers: dict[str, int] = {}
 
     def send(self, message: Message) -> None:
         """Do one request; `receive` has its answer then."""
@@ -178,8 +178,9 @@ class LocalLink:
                 return None
             time.sleep(0.002)
         fields = self._host.events.popleft()
-        self._number += 1
-        return self._messages.event(self._number, fields.pop("topic"), fields)
+        topic = fields.pop("topic")
+        self._numbers[topic] = self._numbers.get(topic, 0) + 1
+        return self._messages.event(self._numbers[topic], topic, fields)
 
     def alive(self) -> bool:
         """True until `close`."""

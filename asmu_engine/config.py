@@ -42,6 +42,16 @@ class EngineConfig(BaseModel):
         Keep the audio process out of swap where the system allows it.
     autostart
         Run the device as soon as the engine is up.
+    listen
+        Let clients of other machines in at ``tcp://ADDRESS:PORT``, each with a key (``asmu keys new``); events use the port
+        after it. ``*`` as a port takes free ones. Empty: nobody comes in over the network.
+    recordings
+        Folder of recordings and sound files for paths that are not absolute, and the only one that clients of other machines
+        reach; empty: they reach none.
+    journal
+        File that every transaction is appended to, with its frame position, for ``asmu replay``; empty: none.
+    announce
+        Tell the local network of this engine (zeroconf); only together with `listen`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +67,10 @@ class EngineConfig(BaseModel):
     priority: Annotated[int, Field(ge=0, le=98)] = 70
     lock_memory: bool = True
     autostart: bool = False
+    listen: Annotated[str, Field(pattern=r"^$|^tcp://([^:/\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5}|\*)$")] = ""
+    recordings: str = ""
+    journal: str = ""
+    announce: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data for a pipe; `from_wire` reads it."""

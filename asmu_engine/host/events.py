@@ -22,7 +22,7 @@ client  joined, left       id, name, pid
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import zmq
 
@@ -33,20 +33,29 @@ Topic = Literal["engine", "patch", "xrun", "node", "device", "disk", "client"]
 
 
 class Events:
-    """The publishing end. A subscriber that does not keep up loses events, which their numbers tell it."""
+    """The publishing end. A subscriber that does not keep up loses events, which their numbers tell it.
+
+    `numbers`: of each topic, how many events there were.
+    """
 
     def __init__(self) -> None:
-        self._socket: zmq.Socket[bytes] | None = None
-        self.number = 0
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self.numbers: dict[str, int] = dict.fromkeys(get_args(Topic), 0)
 
     def attach(self, socket: zmq.Socket[bytes]) -> None:
-        """Publish through this socket from now on."""
-        self._socket = socket
+        """Publish through this socket too from now on."""
+        self._sockets.append(socket)
+
+    def detach(self, socket: zmq.Socket[bytes]) -> None:
+        """Publish through this socket no more; it may be closed then."""
+        self._sockets.remove(socket)
 
     def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
         """One event, as two frames: topic and message."""
-        self.number += 1
-        if self._socket is not None:
-            data = pack(messages.event(self.number, topic, fields))
+        number = self.numbers[topic] = self.numbers[topic] + 1
+        if not self._sockets:
+            return
+        frames = [topic.encode(), pack(messages.event(number, topic, fields))]
+        for socket in self._sockets:
             with contextlib.suppress(zmq.Again):  # PUB drops for slow subscribers by itself; should it ever not, so do we
-                self._socket.send_multipart([topic.encode(), data], zmq.NOBLOCK)
+                socket.send_multipart(frames, zmq.NOBLOCK)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from asmu_engine.protocol.errors import EngineError
+from asmu_engine.host.child import Answer
+from asmu_engine.protocol.errors import AsmuError, EngineError
 
 MAX_IN_FLIGHT: Final = 256
 MAX_WAITING: Final = 4096
@@ -53,6 +54,19 @@ class Lane:
         self._waiting.append(_Entry(start, alone, size))
         self._size += size
         self._pump()
+
+    def in_turn(self, work: Callable[[], None], answer: Answer) -> None:
+        """Do something when all transactions before it hold, before any after it; `answer` gets what it raises."""
+
+        def start(done: Callable[[], None]) -> None:
+            try:
+                work()
+            except AsmuError as error:
+                answer(None, error)
+            finally:
+                done()
+
+        self.submit(start, alone=lambda: True)
 
     def pause(self) -> None:
         """Start nothing more for now: the audio process is being replaced."""

@@ -20,6 +20,7 @@ import zmq
 import asmu_engine
 from asmu_engine.config import EngineConfig, make_config
 from asmu_engine.host.claim import claim_engine, release_engine
+from asmu_engine.host.endpoint import Endpoint, LocalEndpoint
 from asmu_engine.host.engine import Engine
 from asmu_engine.host.loop import Loop
 from asmu_engine.host.server import Server
@@ -55,13 +56,13 @@ class Host:
             create_status(config.name).close()
             self._engine = Engine(self._loop, config, private=private, on_ready=self._ready, on_ended=self._loop.stop)
             self._engine.launch()  # first of all: it takes longest, and the rest is done meanwhile
-            self._server = Server(self._context, self._claim.folder, self._engine.clients, self._engine.handle)
+            self._local = LocalEndpoint(self._context, self._claim.folder)
         except BaseException:
             self._context.term()
             release_engine(self._claim)
             raise
-        self._engine.events.attach(self._server.events)
-        self._loop.add_socket(self._server.requests, self._server.read)
+        self._server = Server(self._engine.clients, self._engine.handle)
+        self._serve(self._local)
 
     def run(self) -> int:
         """Serve until the end; the exit status."""
@@ -71,13 +72,17 @@ class Host:
         finally:
             failed = self._engine.audio.state == "failed"
             self._engine.close()
-            self._server.close(LINGER_SECONDS)
+            self._local.close(LINGER_SECONDS)
             self._context.term()
             release_engine(self._claim)
             self._loop.close()
         if self._error is not None:
             raise self._error
         return EXIT_AUDIO_FAILED if failed else EXIT_OK
+
+    def _serve(self, endpoint: Endpoint) -> None:
+        self._engine.events.attach(endpoint.events)
+        self._loop.add_socket(endpoint.requests, lambda: self._server.read(endpoint))
 
     def _ready(self, error: AsmuError | None) -> None:
         if error is not None:
@@ -88,8 +93,8 @@ class Host:
             name=self._config.name,
             pid=os.getpid(),
             version=asmu_engine.__version__,
-            requests=self._server.requests_endpoint,
-            events=self._server.events_endpoint,
+            requests=self._local.requests_endpoint,
+            events=self._local.events_endpoint,
             private=self._private,
         )
         self._claim.publish(info)

@@ -2,9 +2,12 @@
 
     AsmuError
     ├── ProtocolError        bad_message  protocol_version  message_too_large  unknown_request
+    │                        hello_first  out_of_order  key_reused
+    ├── AccessError          not_allowed  leased  path_forbidden  key_refused  token_unknown
     ├── PatchError           unknown_kind  unknown_node  duplicate_node  bad_name  unknown_port
     │   (a ValueError)       port_in_use  not_connected  unknown_parameter  bad_value  fixed_parameter
-    │                        unknown_call  cycle  patch_too_large  core_failed
+    │                        unknown_call  cycle  patch_too_large  core_failed  revision_changed
+    │                        scheduled_unknown  scheduled_full  not_undoable
     ├── ConfigError          bad_config  bad_device_text
     │   (a ValueError)
     ├── DeviceError          portaudio_missing  device_unknown  device_channels  device_samplerate
@@ -72,6 +75,12 @@ class ProtocolError(AsmuError):
     family = "protocol"
 
 
+class AccessError(AsmuError):
+    """Something that this client may not do, or that another client has leased; it had no effect."""
+
+    family = "access"
+
+
 class PatchError(AsmuError, ValueError):
     """An edit that the patch does not allow; the running patch is untouched."""
 
@@ -124,6 +133,7 @@ _FAMILIES: dict[str, type[AsmuError]] = {
     cls.family: cls
     for cls in (
         ProtocolError,
+        AccessError,
         PatchError,
         ConfigError,
         DeviceError,

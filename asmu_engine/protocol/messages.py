@@ -3,210 +3,69 @@
 A request is a msgpack map ``{"v": 1, "id": N, "type": …, …}``. Its answer has the same `id` and is either
 ``{"v": 1, "id": N, "type": "reply", "result": {…}}`` or ``{"v": 1, "id": N, "type": "error", "code": …,
 "family": …, "message": …, "where": …, "retry": …}``. Events are published as two frames, the topic and a map
-``{"v": 1, "number": N, "topic": …, …}``; `number` counts from 1 without a gap.
+``{"v": 1, "number": N, "topic": …, …}``; `number` counts the events of its topic from 1 without a gap.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from asmu_engine.protocol.edits import Edit, Name
+from asmu_engine.protocol.client_requests import Announce, Goodbye, Hello, Keys, Lease, Ping, Release, Shutdown, Snapshot, Status
+from asmu_engine.protocol.device_requests import Fault, Profile, Reset, Start, Step, Stop
+from asmu_engine.protocol.disk_requests import JobStatus, JobStop, Play, Record, Seek
 from asmu_engine.protocol.errors import AsmuError, ProtocolError
-from asmu_engine.protocol.version import MAX_CHANNELS, MAX_EDITS, PROTOCOL_VERSION
-
-Channels = Annotated[list[Annotated[int, Field(ge=1, le=MAX_CHANNELS)]], Field(max_length=MAX_CHANNELS)]
-
-
-class Request(BaseModel):
-    """What all requests carry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    v: Literal[1] = 1
-    id: Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Hello(Request):
-    """Who the client is; answered with the engine's facts (name, version, samplerate, blocksize, device, state).
-
-    >>> Hello(id=1, name="notebook").model_dump()
-    {'v': 1, 'id': 1, 'type': 'hello', 'name': 'notebook', 'pid': 0}
-    """
-
-    type: Literal["hello"] = "hello"
-    name: Name
-    pid: int = 0
-
-
-class Ping(Request):
-    """Answered at once with an empty result."""
-
-    type: Literal["ping"] = "ping"
-
-
-class Transaction(Request):
-    """Edits of the patch, all or nothing.
-
-    Answered with ``{"revision", "at"}``: the patch revision, and the frame position from which the edits hold, that of
-    the next block that the device processes.
-    """
-
-    type: Literal["transaction"] = "transaction"
-    edits: Annotated[list[Edit], Field(min_length=1, max_length=MAX_EDITS)]
-
-
-class Start(Request):
-    """The device runs. `inputs` and `outputs` are the channels in use (from 1), None for all that the device has.
-
-    `drop`: blocks at the start that play silence and process nothing. `end_block`: stop by itself so many blocks after them.
-    `reset`: every core goes back to its start.
-    """
-
-    type: Literal["start"] = "start"
-    inputs: Channels | None = None
-    outputs: Channels | None = None
-    end_block: Annotated[int, Field(ge=1, lt=2**53)] | None = None
-    drop: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    reset: bool = True
-
-
-class Stop(Request):
-    """The device stops; patch, rings and clients stay."""
-
-    type: Literal["stop"] = "stop"
-
-
-class Step(Request):
-    """The offline device processes `blocks` blocks; answered when they are done."""
-
-    type: Literal["step"] = "step"
-    blocks: Annotated[int, Field(ge=1, lt=2**53)] = 1
-
-
-class Status(Request):
-    """State, device, processes, real-time grants, clients, open recordings and players."""
-
-    type: Literal["status"] = "status"
-
-
-class GetPatch(Request):
-    """The patch: revision, nodes, connections."""
-
-    type: Literal["patch"] = "patch"
-
-
-class GetCatalogue(Request):
-    """The kinds of core that this engine knows, with parameters, units, ranges and ports."""
-
-    type: Literal["catalogue"] = "catalogue"
-
-
-class Profile(Request):
-    """Time each core (on) or not (off); answered with the microseconds a block of each node since it was switched on."""
-
-    type: Literal["profile"] = "profile"
-    enabled: bool | None = None
-
-
-class Fault(Request):
-    """Make the virtual device fail on purpose.
-
-    `fault`: ``stall`` (no callback for `blocks` blocks), ``lose`` (`frames` frames vanish), ``input_overflow``,
-    ``input_underflow``, ``output_overflow``, ``output_underflow`` (flag on the next block), ``gone`` and ``back``.
-    """
-
-    type: Literal["fault"] = "fault"
-    fault: Literal["stall", "lose", "input_overflow", "input_underflow", "output_overflow", "output_underflow", "gone", "back"]
-    blocks: Annotated[int, Field(ge=1, lt=2**31)] = 1
-    frames: Annotated[int, Field(ge=1, lt=2**40)] = 1
-
-
-class Record(Request):
-    """The disk process writes the tap `node` to `path` (absolute) from its first frame on; answered with a job id.
-
-    `format` and `subtype` are libsndfile's names; an empty subtype is the finest that the format holds.
-    """
-
-    type: Literal["record"] = "record"
-    node: Name
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
-    format: str = "WAV"
-    subtype: str = ""
-    tags: dict[str, str] = Field(default_factory=dict)
-
-
-class Play(Request):
-    """The disk process reads `path` (absolute) into the feed `node`; answered with a job id once the ring is primed."""
-
-    type: Literal["play"] = "play"
-    node: Name
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
-    loop: bool = False
-    start: Annotated[int, Field(ge=0, lt=2**62)] = 0
-
-
-class Seek(Request):
-    """A player goes on at frame `position` of its file; answered with its status once the ring is primed from there.
-
-    >>> Seek(id=1, job=2, position=48000).model_dump()
-    {'v': 1, 'id': 1, 'type': 'seek', 'job': 2, 'position': 48000}
-    """
-
-    type: Literal["seek"] = "seek"
-    job: Annotated[int, Field(ge=1)]
-    position: Annotated[int, Field(ge=0, lt=2**62)]
-
-
-class Reset(Request):
-    """Every core goes back to its start, all with the same frame; `drop`: blocks after it that play silence.
-
-    Answered with ``{"at"}``, the frame position from which it holds.
-    """
-
-    type: Literal["reset"] = "reset"
-    drop: Annotated[int, Field(ge=0, lt=2**31)] = 0
-
-
-class JobStatus(Request):
-    """How far a recording or player is."""
-
-    type: Literal["job"] = "job"
-    job: Annotated[int, Field(ge=1)]
-
-
-class JobStop(Request):
-    """A recording takes what its ring holds and closes its file, or a player stops; answered when the file is whole."""
-
-    type: Literal["job_stop"] = "job_stop"
-    job: Annotated[int, Field(ge=1)]
-
-
-class Shutdown(Request):
-    """The engine ends: recordings are closed, processes and segments go."""
-
-    type: Literal["shutdown"] = "shutdown"
-
+from asmu_engine.protocol.patch_requests import (
+    Cancel,
+    GetCatalogue,
+    GetPatch,
+    GetValue,
+    History,
+    Scheduled,
+    Transaction,
+    Undo,
+)
+from asmu_engine.protocol.request import Channels, Request
+from asmu_engine.protocol.version import PROTOCOL_VERSION
+
+__all__ = [
+    "Announce", "AnyRequest", "Cancel", "Channels", "Fault", "GetCatalogue", "GetPatch", "GetValue", "Goodbye", "Hello",
+    "History", "JobStatus", "JobStop", "Keys", "Lease", "Ping", "Play", "Profile", "Record", "Release", "Request", "Reset",
+    "Scheduled", "Seek", "Shutdown", "Snapshot", "Start", "Status", "Step", "Stop", "Transaction", "Undo",
+    "event", "parse_request", "refusal", "reply", "request_id",
+]  # fmt: skip
 
 AnyRequest = Annotated[
     Hello
+    | Goodbye
     | Ping
+    | Status
+    | Snapshot
+    | Lease
+    | Release
+    | Announce
+    | Keys
+    | Shutdown
     | Transaction
+    | Scheduled
+    | Cancel
+    | GetPatch
+    | GetValue
+    | GetCatalogue
+    | History
+    | Undo
     | Start
     | Stop
     | Step
-    | Status
-    | GetPatch
-    | GetCatalogue
+    | Reset
     | Profile
     | Fault
     | Record
     | Play
     | Seek
-    | Reset
     | JobStatus
-    | JobStop
-    | Shutdown,
+    | JobStop,
     Field(discriminator="type"),
 ]
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyRequest)

@@ -22,6 +22,21 @@ MAX_CHANNELS: Final = 1024
 MAX_EDITS: Final = 65536
 """Most edits in one transaction."""
 
+MAX_HISTORY: Final = 1000
+"""Transactions that the engine remembers, with what undoes them."""
+
+MAX_SCHEDULED: Final = 4096
+"""Most transactions that wait for their frame position."""
+
+BEAT_SECONDS: Final = 1.0
+"""How often the engine lets a client that says nothing hear of it, where the client asked for that."""
+
+SILENT_SECONDS: Final = 4.0
+"""A client of which nothing was heard for so long is away: its leases end, and what it owns goes or is kept, as it asked."""
+
+RESUME_SECONDS: Final = 60.0
+"""For so long after it went away a client may come back as the one that it was."""
+
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 """Names of engines, nodes, rings and clients: letters, digits, ``_ . -``, at most 63."""
 

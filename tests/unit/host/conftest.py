@@ -18,6 +18,7 @@ import zmq
 from asmu_engine.config import EngineConfig
 from asmu_engine.host import audio as audio_module
 from asmu_engine.host.claim import claim_engine, release_engine
+from asmu_engine.host.endpoint import LocalEndpoint
 from asmu_engine.host.engine import Engine
 from asmu_engine.host.loop import Loop
 from asmu_engine.host.server import Server
@@ -41,13 +42,14 @@ class HostInThread:
         self.ready: list[AsmuError | None] = []
         self.engine = Engine(self.loop, self.config, private=True, on_ready=self.ready.append, on_ended=self.loop.stop)
         self.context = zmq.Context()
-        self.server = Server(self.context, self.claim.folder, self.engine.clients, self.engine.handle)
-        self.engine.events.attach(self.server.events)
-        self.loop.add_socket(self.server.requests, self.server.read)
+        self.endpoint = LocalEndpoint(self.context, self.claim.folder)
+        self.server = Server(self.engine.clients, self.engine.handle)
+        self.engine.events.attach(self.endpoint.events)
+        self.loop.add_socket(self.endpoint.requests, lambda: self.server.read(self.endpoint))
         self.socket = self.context.socket(zmq.DEALER)
-        self.socket.connect(self.server.requests_endpoint)
+        self.socket.connect(self.endpoint.requests_endpoint)
         self.events = self.context.socket(zmq.SUB)
-        self.events.connect(self.server.events_endpoint)
+        self.events.connect(self.endpoint.events_endpoint)
         self.events.subscribe(b"")
         self.number = 0
         self.seen: list[dict[str, Any]] = []
@@ -115,7 +117,7 @@ class HostInThread:
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         self.engine.close()
-        self.server.close(0)
+        self.endpoint.close(0)
         self.socket.close(0)
         self.events.close(0)
         self.context.term()

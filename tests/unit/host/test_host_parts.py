@@ -16,11 +16,11 @@ from asmu_engine.host import claim as claim_module
 from asmu_engine.host import command as command_module
 from asmu_engine.host.claim import claim_engine, reap, release_engine
 from asmu_engine.host.clients import MAX_ANSWERS, Clients, digest
+from asmu_engine.host.endpoint import LocalEndpoint
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.loop import Loop
 from asmu_engine.host.processes import resident_bytes
 from asmu_engine.host.replay import PART_BYTES, PART_EDITS, in_parts
-from asmu_engine.host.server import Server
 from asmu_engine.protocol.errors import EngineError
 from asmu_engine.protocol.runtime import EngineInfo, runtime_root
 from asmu_engine.shm.segment import list_segments
@@ -250,21 +250,21 @@ def test_client_is_dead_when_its_process_is(pid: int, dead: bool) -> None:
 
 def bound(folder: Path) -> tuple[str, str]:
     context = zmq.Context()
-    server = Server(context, folder, Clients(), lambda *_: None)
-    server.close(0)
+    endpoint = LocalEndpoint(context, folder)
+    endpoint.close(0)
     context.term()
-    return server.requests_endpoint, server.events_endpoint
+    return endpoint.requests_endpoint, endpoint.events_endpoint
 
 
 def test_endpoints_are_files_of_the_user_alone() -> None:
     claim = claim_engine("lab")
     folder = claim.folder
     context = zmq.Context()
-    server = Server(context, folder, Clients(), lambda *_: None)
-    assert server.requests_endpoint == f"ipc://{folder}/requests.sock"
+    endpoint = LocalEndpoint(context, folder)
+    assert endpoint.requests_endpoint == f"ipc://{folder}/requests.sock"
     assert (folder / "requests.sock").stat().st_mode & 0o777 == 0o600
     assert (folder / "events.sock").stat().st_mode & 0o777 == 0o600
-    server.close(0)
+    endpoint.close(0)
     context.term()
     release_engine(claim)
 
@@ -279,7 +279,7 @@ def test_path_too_long_for_a_socket_means_tcp_on_this_machine(tmp_path: Path) ->
 
 def test_endpoint_that_cannot_be_bound_is_an_error_of_ours(folders: Any) -> None:
     with zmq.Context() as context, pytest.raises(EngineError) as caught:
-        Server(context, folders.base / "nowhere", Clients(), lambda *_: None)
+        LocalEndpoint(context, folders.base / "nowhere")
     assert caught.value.code == "engine_failed"
 
 

@@ -1,0 +1,88 @@
+"""Requests on the device: it starts, stops, steps, resets, and fails on purpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asmu_engine.config import EngineConfig
+from asmu_engine.host.audio import Audio
+from asmu_engine.host.child import Answer
+from asmu_engine.host.clients import Client
+from asmu_engine.host.handling import Handlers
+from asmu_engine.host.lane import Lane
+from asmu_engine.host.patch import Patch
+from asmu_engine.protocol import messages
+from asmu_engine.protocol.errors import AsmuError, DeviceError
+
+
+class DeviceHandlers:
+    """Leads them to the audio process; what depends on the patch waits for its turn among the transactions."""
+
+    def __init__(self, config: EngineConfig, patch: Patch, lane: Lane, audio: Audio) -> None:
+        self._config = config
+        self._patch = patch
+        self._lane = lane
+        self._audio = audio
+        self.handlers: Handlers = {
+            messages.Start: self.start,
+            messages.Stop: lambda request, client, answer: audio.stop_device(answer),
+            messages.Step: self._step,
+            messages.Reset: self._reset,
+            messages.Profile: lambda request, client, answer: audio.ask({"do": "profile", "enabled": request.enabled}, answer),
+            messages.Fault: self._fault,
+        }
+
+    def start(self, request: messages.Start, client: Client, answer: Answer) -> None:
+        """Let the device run with channels that the patch can do with."""
+        inputs = self._config.inputs if request.inputs is None else request.inputs
+        outputs = self._config.outputs if request.outputs is None else request.outputs
+        message = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "end_block": request.end_block,
+            "drop": request.drop,
+            "reset": request.reset,
+        }
+
+        def started(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is None:
+                answer(None, error)
+                return
+            device = result.get("device") or {}
+            try:
+                self._check_channels(device.get("inputs"), device.get("outputs"))
+            except DeviceError as refusal:
+                missing = refusal  # the name that `except` binds is gone when the lambda runs
+                self._audio.stop_device(lambda result, error: answer(None, missing))
+            else:
+                answer(result, None)
+
+        def work() -> None:
+            self._check_channels(inputs, outputs)
+            self._audio.start_device(message, started)
+
+        self._lane.in_turn(work, answer)
+
+    def _check_channels(self, inputs: list[int] | None, outputs: list[int] | None) -> None:
+        for side, used, there in zip(("input", "output"), self._patch.used_channels(), (inputs, outputs), strict=True):
+            missing = [] if there is None else sorted(set(used) - set(there))
+            if missing:
+                raise DeviceError(
+                    f"the patch uses {side} channels {_list(missing)}, the device would run with {_list(there or [])}; "
+                    "start with these channels too, take another device, or disconnect them",
+                    code="device_channels",
+                    where=str(self._config.device),
+                )
+
+    def _step(self, request: messages.Step, client: Client, answer: Answer) -> None:
+        self._lane.in_turn(lambda: self._audio.ask({"do": "step", "blocks": request.blocks}, answer, None), answer)
+
+    def _reset(self, request: messages.Reset, client: Client, answer: Answer) -> None:
+        self._lane.in_turn(lambda: self._audio.ask({"do": "reset", "drop": request.drop}, answer), answer)
+
+    def _fault(self, request: messages.Fault, client: Client, answer: Answer) -> None:
+        self._audio.ask({"do": "fault", "fault": request.fault, "blocks": request.blocks, "frames": request.frames}, answer)
+
+
+def _list(channels: list[int]) -> str:
+    return ", ".join(str(channel) for channel in channels) or "none"

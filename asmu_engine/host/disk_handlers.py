@@ -1,0 +1,68 @@
+"""Requests on sound files: recordings and players begin in the turn of their transactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from asmu_engine.host.child import Answer
+from asmu_engine.host.clients import Client
+from asmu_engine.host.handling import Handlers
+from asmu_engine.host.jobs import Jobs
+from asmu_engine.host.lane import Lane
+from asmu_engine.host.patch import Patch
+from asmu_engine.protocol import messages
+from asmu_engine.protocol.errors import PatchError, ProtocolError
+
+
+class DiskHandlers:
+    """Checks node and path, then leaves the rest to the jobs."""
+
+    def __init__(self, patch: Patch, lane: Lane, jobs: Jobs) -> None:
+        self._patch = patch
+        self._lane = lane
+        self._jobs = jobs
+        self.handlers: Handlers = {
+            messages.Record: self._record,
+            messages.Play: self._play,
+            messages.Seek: lambda request, client, answer: jobs.seek(request.job, request.position, answer),
+            messages.JobStatus: lambda request, client, answer: jobs.status(request.job, answer),
+            messages.JobStop: lambda request, client, answer: jobs.stop(request.job, answer),
+        }
+
+    def _record(self, request: messages.Record, client: Client, answer: Answer) -> None:
+        command = {"path": request.path, "format": request.format, "subtype": request.subtype, "tags": request.tags}
+        self._begin(request, client, answer, kind="record", ring="tap", command=command)
+
+    def _play(self, request: messages.Play, client: Client, answer: Answer) -> None:
+        command = {"path": request.path, "loop": request.loop, "start": request.start}
+        self._begin(request, client, answer, kind="play", ring="feed", command=command)
+
+    def _begin(
+        self,
+        request: messages.Record | messages.Play,
+        client: Client,
+        answer: Answer,
+        *,
+        kind: Literal["record", "play"],
+        ring: Literal["tap", "feed"],
+        command: dict[str, Any],
+    ) -> None:
+        if not Path(request.path).is_absolute() or "\0" in request.path:
+            raise ProtocolError(
+                f"path {request.path!r} is not absolute; the engine does not know the client's working directory",
+                code="bad_message",
+                where="path",
+            )
+
+        def work() -> None:
+            node = self._patch.nodes.get(request.node)
+            if node is None:
+                raise PatchError(f"there is no node {request.node!r} in the patch", code="unknown_node", where=request.node)
+            if node.kind.ring != ring:
+                raise PatchError(
+                    f"{request.node} is a {node.kind.name}; to {kind} takes a {ring}", code="unknown_node", where=request.node
+                )
+            self._jobs.begin(kind, answer, node=node.name, ring=node.ring, client=client.label, command=command)
+
+        self._lane.in_turn(work, answer)
