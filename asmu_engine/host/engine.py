@@ -15,9 +15,11 @@ from asmu_engine.host.device_handlers import DeviceHandlers
 from asmu_engine.host.disk_handlers import DiskHandlers
 from asmu_engine.host.events import Events, Topic
 from asmu_engine.host.handling import Handlers
+from asmu_engine.host.history import History
 from asmu_engine.host.jobs import Jobs
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.loop import Loop
+from asmu_engine.host.owners import Owners
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.patch_handlers import PatchHandlers
 from asmu_engine.host.rings import Rings
@@ -68,6 +70,8 @@ class Engine:
         self._lane = Lane()
         self._lane.pause()
         self._rings = Rings(config.name, config.samplerate, config.ring_seconds)
+        self.owners = Owners()
+        self.history = History(self.patch)
         self.jobs = Jobs(loop, self.events)
         self.audio = Audio(loop, config, self.page, self)
         self._transactions = Transactions(
@@ -75,6 +79,8 @@ class Engine:
             rings=self._rings,
             lane=self._lane,
             events=self.events,
+            owners=self.owners,
+            history=self.history,
             ask_audio=self.audio.ask,
             on_drop=self.jobs.ring_dropped,
         )
@@ -109,7 +115,7 @@ class Engine:
         if self._ending is not None and not isinstance(request, (messages.Shutdown, messages.Status, messages.Ping)):
             raise EngineError(f"engine {self.config.name!r} is ending", code="engine_gone", where=self.config.name)
         if isinstance(request, messages.Transaction):
-            self._transactions.submit(request, client.label, size, answer)
+            self._transactions.submit(request, client, size, answer)
         else:
             self._handlers[type(request)](request, client, answer)
 
