@@ -16,23 +16,31 @@ Names = Annotated[list[Name], Field(max_length=MAX_NODES)]
 class Hello(Request):
     """Who the client is; the first request of each. Answered with the engine's facts and the client's id, role and token.
 
-    `role`: a lesser one than it may have; None for the most that it may have. `resume`: the token of an earlier hello, to be
-    the same client again, with its nodes and leases, while the engine still remembers it. `grace`: seconds for which what
-    it owns waits for it after its connection was lost. `beat`: the engine sends ``{"type": "beat"}`` while nothing
-    else is said, and sees from that whether the connection stands; a client that does not ask for it must itself send
-    something, such as a ping, every 2 s.
+    Until then nothing but `ping` is answered. It may be said again: ids then count anew.
 
     >>> Hello(id=1, name="notebook").model_dump(exclude_defaults=True)
     {'id': 1, 'name': 'notebook'}
     """
 
     type: Literal["hello"] = "hello"
-    name: Name
-    pid: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    role: Role | None = None
-    resume: Annotated[str, Field(max_length=64)] = ""
-    grace: Annotated[float, Field(ge=0, le=3600)] = 0.0
-    beat: bool = False
+    name: Name = Field(description="what people read; several clients may have the same", examples=["notebook"])
+    pid: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=0, description="its process on this machine, whose end is noticed at once; 0 for none, or on another machine"
+    )
+    role: Role | None = Field(default=None, description="at most this one; null for the most that it may have")
+    resume: Annotated[str, Field(max_length=64)] = Field(
+        default="",
+        description="the token of an earlier hello, to be the same client again, with its nodes, while the engine remembers it",
+    )
+    grace: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=0.0, description="for how long what it owns waits for it after its connection was lost, s"
+    )
+    beat: bool = Field(
+        default=False,
+        description="the engine says `beat` every second while it has nothing else to say, and sees from that whether the "
+        "connection stands; a client that does not ask for it must itself send something, such as a ping, every 2 s",
+        examples=[True],
+    )
 
 
 class Goodbye(Request):
@@ -76,8 +84,8 @@ class Lease(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["lease"] = "lease"
-    nodes: Names = Field(default_factory=list)
-    outputs: Channels = Field(default_factory=list)
+    nodes: Names = Field(default_factory=list, description="nodes of the patch", examples=[["gain1"]])
+    outputs: Channels = Field(default_factory=list, description="output channels of the device, from 1", examples=[[1, 2]])
 
 
 class Release(Request):
@@ -85,30 +93,34 @@ class Release(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["release"] = "release"
-    nodes: Names = Field(default_factory=list)
-    outputs: Channels = Field(default_factory=list)
+    nodes: Names = Field(default_factory=list, description="nodes whose lease ends", examples=[["gain1"]])
+    outputs: Channels = Field(default_factory=list, description="output channels whose lease ends, from 1")
 
 
 class Announce(Request):
-    """A client offers a service to the others, such as the relay that publishes taps; seen in the status until it leaves.
-
-    `endpoint`: where it is found, ``tcp://*:PORT`` for a port of this machine. An empty one takes the offer back.
-    """
+    """A client offers a service to the others, such as the relay that publishes taps; seen in the status until it leaves."""
 
     needs: ClassVar[Role] = "operator"
     type: Literal["announce"] = "announce"
-    service: Name
-    endpoint: Annotated[str, Field(max_length=255)]
-    facts: Annotated[dict[str, str], Field(max_length=32)] = Field(default_factory=dict)
+    service: Name = Field(description="what it is", examples=["relay"])
+    endpoint: Annotated[str, Field(max_length=255)] = Field(
+        description="where it is found, `tcp://*:PORT` for a port of this machine; an empty one takes the offer back",
+        examples=["tcp://*:5557"],
+    )
+    facts: Annotated[dict[str, str], Field(max_length=32)] = Field(
+        default_factory=dict, description="what a user of it must know", examples=[{"format": "float32"}]
+    )
 
 
 class Keys(Request):
-    """The keys with which clients may come from other machines: list them, or revoke the one called `name`."""
+    """The keys with which clients may come from other machines: list them, or revoke one."""
 
     needs: ClassVar[Role] = "admin"
     type: Literal["keys"] = "keys"
-    action: Literal["list", "revoke"] = "list"
-    name: Annotated[str, Field(max_length=63)] = ""
+    action: Literal["list", "revoke"] = Field(default="list", description="what to do", examples=["revoke"])
+    name: Annotated[str, Field(max_length=63)] = Field(
+        default="", description="the key that is revoked; its connections end", examples=["anna"]
+    )
 
 
 class Shutdown(Request):

@@ -10,19 +10,21 @@ from asmu_engine.protocol.request import Channels, Request, Role
 
 
 class Start(Request):
-    """The device runs. `inputs` and `outputs` are the channels in use (from 1), None for all that the device has.
-
-    `drop`: blocks at the start that play silence and process nothing. `end_block`: stop by itself so many blocks after them.
-    `reset`: every core goes back to its start.
-    """
+    """The device runs; answered when it does."""
 
     needs: ClassVar[Role] = "admin"
     type: Literal["start"] = "start"
-    inputs: Channels | None = None
-    outputs: Channels | None = None
-    end_block: Annotated[int, Field(ge=1, lt=2**53)] | None = None
-    drop: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    reset: bool = True
+    inputs: Channels | None = Field(
+        default=None, description="input channels in use, from 1; null for those of the engine's settings", examples=[[1, 2]]
+    )
+    outputs: Channels | None = Field(default=None, description="output channels in use, likewise", examples=[[1, 2]])
+    end_block: Annotated[int, Field(ge=1, lt=2**53)] | None = Field(
+        default=None, description="stop by itself so many blocks after the dropped ones; null for never"
+    )
+    drop: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=0, description="blocks at the start that play silence and process nothing"
+    )
+    reset: bool = Field(default=True, description="every core goes back to its start")
 
 
 class Stop(Request):
@@ -33,42 +35,43 @@ class Stop(Request):
 
 
 class Step(Request):
-    """The offline device processes `blocks` blocks; answered when they are done."""
+    """The offline device processes some blocks; answered when they are done."""
 
     needs: ClassVar[Role] = "admin"
     type: Literal["step"] = "step"
-    blocks: Annotated[int, Field(ge=1, lt=2**53)] = 1
+    blocks: Annotated[int, Field(ge=1, lt=2**53)] = Field(default=1, description="how many", examples=[10])
 
 
 class Reset(Request):
-    """Every core goes back to its start, all with the same frame; `drop`: blocks after it that play silence.
-
-    Answered with ``{"at"}``, the frame position from which it holds.
-    """
+    """Every core goes back to its start, all with the same frame."""
 
     needs: ClassVar[Role] = "operator"
     type: Literal["reset"] = "reset"
-    drop: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    drop: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        default=0, description="blocks from there on that play silence and process nothing", examples=[2]
+    )
 
 
 class Profile(Request):
-    """Time each core (on) or not (off); answered with the microseconds a block of each node since it was switched on."""
+    """How long each core takes, measured while it is switched on."""
 
     needs: ClassVar[Role] = "operator"
     repeatable: ClassVar[bool] = True
     type: Literal["profile"] = "profile"
-    enabled: bool | None = None
+    enabled: bool | None = Field(default=None, description="measure, or do not; null leaves that as it is", examples=[True])
 
 
 class Fault(Request):
-    """Make the virtual device fail on purpose.
-
-    `fault`: ``stall`` (no callback for `blocks` blocks), ``lose`` (`frames` frames vanish), ``input_overflow``,
-    ``input_underflow``, ``output_overflow``, ``output_underflow`` (flag on the next block), ``gone`` and ``back``.
-    """
+    """Make the virtual device fail on purpose."""
 
     needs: ClassVar[Role] = "admin"
     type: Literal["fault"] = "fault"
-    fault: Literal["stall", "lose", "input_overflow", "input_underflow", "output_overflow", "output_underflow", "gone", "back"]
-    blocks: Annotated[int, Field(ge=1, lt=2**31)] = 1
-    frames: Annotated[int, Field(ge=1, lt=2**40)] = 1
+    fault: Literal[
+        "stall", "lose", "input_overflow", "input_underflow", "output_overflow", "output_underflow", "gone", "back"
+    ] = Field(
+        description="`stall`: no callback for some blocks; `lose`: some frames vanish; overflow, underflow: the flag of the next "
+        "block; `gone`: the device is lost; `back`: it may be started again",
+        examples=["lose"],
+    )
+    blocks: Annotated[int, Field(ge=1, lt=2**31)] = Field(default=1, description="length of a stall, blocks")
+    frames: Annotated[int, Field(ge=1, lt=2**40)] = Field(default=1, description="frames that vanish", examples=[100])

@@ -15,37 +15,50 @@ from asmu_engine.protocol.request import FramePosition, Path, Request, Role
 
 
 class Record(Request):
-    """The disk process writes the tap `node` to `path` from its first frame on; answered with a job id.
-
-    `format` and `subtype` are libsndfile's names; an empty subtype is the finest that the format holds. `at`: the frame position
-    of the file's first frame, which the ring must not have lost yet; None for the ring's first frame. `keep`: the
-    recording, its tap and what feeds that outlive this client.
-    """
+    """The disk process writes what goes into a tap to a file; answered with the status of the new job."""
 
     needs: ClassVar[Role] = "operator"
     type: Literal["record"] = "record"
-    node: Name
-    path: Path
-    format: str = "WAV"
-    subtype: str = ""
-    tags: dict[str, str] = Field(default_factory=dict)
-    at: FramePosition | None = None
-    keep: bool = False
+    node: Name = Field(description="the tap", examples=["tap1"])
+    path: Path = Field(
+        description="where the file stands once it is whole: absolute, or within the engine's folder for recordings",
+        examples=["take1.wav"],
+    )
+    format: str = Field(default="WAV", description="libsndfile's name of it: WAV, RF64, W64, CAF, AIFF, AU, FLAC, OGG, MP3 …")
+    subtype: str = Field(
+        default="",
+        description="libsndfile's name of the sample format; empty for the finest that the format holds",
+        examples=["FLOAT"],
+    )
+    tags: dict[str, str] = Field(
+        default_factory=dict,
+        description="texts to store in the file: title, artist, comment, date …",
+        examples=[{"title": "take 1"}],
+    )
+    at: FramePosition | None = Field(
+        default=None,
+        description="frame position of the file's first frame, to come, or still in the ring; null for the ring's oldest frame",
+        examples=[480_000],
+    )
+    keep: bool = Field(default=False, description="the recording, its tap and what feeds that outlive this client")
 
 
 class Play(Request):
-    """The disk process reads `path` into the feed `node`; answered with a job id once the ring is primed."""
+    """The disk process reads a file into a feed; answered with the status of the new job once the ring is primed."""
 
     needs: ClassVar[Role] = "operator"
     type: Literal["play"] = "play"
-    node: Name
-    path: Path
-    loop: bool = False
-    start: FramePosition = 0
+    node: Name = Field(description="the feed", examples=["feed1"])
+    path: Path = Field(
+        description="the file, absolute or within the folder for recordings, with the feed's channels and the engine's rate",
+        examples=["take1.wav"],
+    )
+    loop: bool = Field(default=False, description="go on at frame 0 after the last one, without a gap, for ever")
+    start: FramePosition = Field(default=0, description="frame of the file to begin with")
 
 
 class Seek(Request):
-    """A player goes on at frame `position` of its file; answered with its status once the ring is primed from there.
+    """A player goes on at another frame of its file; answered with its status once the ring is primed from there.
 
     >>> Seek(id=1, job=2, position=48000).model_dump()
     {'v': 1, 'id': 1, 'type': 'seek', 'job': 2, 'position': 48000}
@@ -53,8 +66,8 @@ class Seek(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["seek"] = "seek"
-    job: Annotated[int, Field(ge=1)]
-    position: FramePosition
+    job: Annotated[int, Field(ge=1)] = Field(description="the player's number", examples=[2])
+    position: FramePosition = Field(description="frame of the file, from 0", examples=[48_000])
 
 
 class JobStatus(Request):
@@ -62,7 +75,7 @@ class JobStatus(Request):
 
     repeatable: ClassVar[bool] = True
     type: Literal["job"] = "job"
-    job: Annotated[int, Field(ge=1)]
+    job: Annotated[int, Field(ge=1)] = Field(description="its number", examples=[1])
 
 
 class JobStop(Request):
@@ -70,4 +83,4 @@ class JobStop(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["job_stop"] = "job_stop"
-    job: Annotated[int, Field(ge=1)]
+    job: Annotated[int, Field(ge=1)] = Field(description="its number", examples=[1])

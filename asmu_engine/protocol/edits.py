@@ -25,27 +25,31 @@ class Add(_Edit):
     """
 
     op: Literal["add"] = "add"
-    node: Name
-    kind: Name
-    inputs: PortCount = 0
-    outputs: PortCount = 0
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    node: Name = Field(description="a name that no node has yet", examples=["sine1"])
+    kind: Name = Field(description="one of the catalogue", examples=["sine"])
+    inputs: PortCount = Field(default=0, description="number of its inputs")
+    outputs: PortCount = Field(default=0, description="number of its outputs", examples=[1])
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="values by name, units and ranges as in the catalogue: a number, a list with one a channel, a text, an array",
+        examples=[{"frequency": 250.0}],
+    )
 
 
 class Remove(_Edit):
     """A node and all its connections go."""
 
     op: Literal["remove"] = "remove"
-    node: Name
+    node: Name = Field(description="the node", examples=["sine1"])
 
 
 class Resize(_Edit):
     """A node gets another number of ports; the state of the channels that stay is kept."""
 
     op: Literal["resize"] = "resize"
-    node: Name
-    inputs: PortCount
-    outputs: PortCount
+    node: Name = Field(description="the node", examples=["gain1"])
+    inputs: PortCount = Field(description="number of its inputs from now on", examples=[2])
+    outputs: PortCount = Field(description="number of its outputs from now on", examples=[2])
 
 
 class Connect(_Edit):
@@ -59,18 +63,18 @@ class Connect(_Edit):
     """
 
     op: Literal["connect"] = "connect"
-    source: Name
-    output: Port
-    target: Name
-    input: Port
+    source: Name = Field(description="node that gives, or `in`", examples=["sine1"])
+    output: Port = Field(description="its output, from 0", examples=[0])
+    target: Name = Field(description="node that takes, or `out`", examples=["out"])
+    input: Port = Field(description="its input, from 0, which has no source yet", examples=[1])
 
 
 class Disconnect(_Edit):
     """Input `input` of `target` loses its source and reads silence."""
 
     op: Literal["disconnect"] = "disconnect"
-    target: Name
-    input: Port
+    target: Name = Field(description="node that takes, or `out`", examples=["out"])
+    input: Port = Field(description="its input, from 0", examples=[1])
 
 
 class Set(_Edit):
@@ -81,16 +85,16 @@ class Set(_Edit):
     """
 
     op: Literal["set"] = "set"
-    node: Name
-    parameters: dict[str, Any]
+    node: Name = Field(description="the node", examples=["gain1"])
+    parameters: dict[str, Any] = Field(description="new values by name; the others stay", examples=[{"gain": 0.5}])
 
 
 class Call(_Edit):
     """A node does one of the calls of its kind, e.g. ``restart``."""
 
     op: Literal["call"] = "call"
-    node: Name
-    call: Name
+    node: Name = Field(description="the node", examples=["burst1"])
+    call: Name = Field(description="one of the calls of its kind", examples=["restart"])
 
 
 Edit = Annotated[Add | Remove | Resize | Connect | Disconnect | Set | Call, Field(discriminator="op")]

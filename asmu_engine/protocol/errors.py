@@ -4,6 +4,7 @@
     ├── ProtocolError        bad_message  protocol_version  message_too_large  unknown_request
     │                        hello_first  out_of_order  key_reused
     ├── AccessError          not_allowed  leased  path_forbidden  key_refused  token_unknown
+    │                        key_exists  key_unknown  key_unreadable
     ├── PatchError           unknown_kind  unknown_node  duplicate_node  bad_name  unknown_port
     │   (a ValueError)       port_in_use  not_connected  unknown_parameter  bad_value  fixed_parameter
     │                        unknown_call  cycle  patch_too_large  core_failed  revision_changed

@@ -33,7 +33,7 @@ __all__ = [
     "Announce", "AnyRequest", "Cancel", "Channels", "Fault", "GetCatalogue", "GetPatch", "GetValue", "Goodbye", "Hello",
     "History", "JobStatus", "JobStop", "Keys", "Lease", "Ping", "Play", "Profile", "Record", "Release", "Request", "Reset",
     "Scheduled", "Seek", "Shutdown", "Snapshot", "Start", "Status", "Step", "Stop", "Transaction", "Undo",
-    "event", "parse_request", "refusal", "reply", "request_id",
+    "beat", "event", "parse_request", "refusal", "reply", "request_id",
 ]  # fmt: skip
 
 AnyRequest = Annotated[
@@ -83,7 +83,7 @@ def parse_request(message: dict[str, Any]) -> Request:
     try:
         request = _ADAPTER.validate_python(message)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         code = "unknown_request" if first["type"].startswith("union_tag") and not first["loc"] else "bad_message"
         raise ProtocolError(f"{where or 'message'}: {first['msg']}", code=code, where=where) from None
@@ -114,3 +114,12 @@ def refusal(identifier: int, error: AsmuError) -> dict[str, Any]:
 def event(number: int, topic: str, fields: dict[str, Any]) -> dict[str, Any]:
     """One published event."""
     return {"v": PROTOCOL_VERSION, "number": number, "topic": topic, **fields}
+
+
+def beat() -> dict[str, Any]:
+    """What a client that asked for it hears when nothing else is said; it answers no request.
+
+    >>> beat()
+    {'v': 1, 'id': 0, 'type': 'beat'}
+    """
+    return {"v": PROTOCOL_VERSION, "id": 0, "type": "beat"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from asmu_engine.protocol.edits import Edit, Name
 from asmu_engine.protocol.request import FramePosition, Key, Request, Role
@@ -14,13 +14,8 @@ from asmu_engine.protocol.version import MAX_EDITS, MAX_HISTORY
 class Transaction(Request):
     """Edits of the patch, all or nothing, all with the same frame.
 
-    `at`: the frame position of effect, in the middle of a block too; None for the next block. `if_revision`: only if the
-    patch still has this revision. `key`: a transaction that comes again with the same key is done once, also through
-    another connection. `keep`: the nodes that it adds outlive this client.
-
-    Answered with ``{"revision", "at", "late"}``: the patch revision after it, the frame position of effect, and by how many
-    frames that is later than asked for. One for later is answered at once with ``{"revision", "at", "scheduled"}``, the
-    number under which `scheduled` lists it and `cancel` takes it back.
+    One that takes effect now is answered when it has; one for a later frame at once, with the number under which `scheduled`
+    lists it and `cancel` takes it back.
 
     >>> Transaction(id=3, edits=[{"op": "set", "node": "gain1", "parameters": {"gain": 0.5}}], at=48_000).at
     48000
@@ -28,18 +23,33 @@ class Transaction(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["transaction"] = "transaction"
-    edits: Annotated[list[Edit], Field(min_length=1, max_length=MAX_EDITS)]
-    at: FramePosition | None = None
-    if_revision: Annotated[int, Field(ge=0)] | None = None
-    key: Key | None = None
-    keep: bool = False
+    edits: Annotated[list[Edit], FailFast(), Field(min_length=1, max_length=MAX_EDITS)] = Field(
+        description="in the order in which they are done"
+    )
+    at: FramePosition | None = Field(
+        default=None,
+        description="frame position of effect, in the middle of a block too; null, or one that is over, for the next block",
+        examples=[480_000],
+    )
+    if_revision: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="only if the patch has this revision in the turn of this transaction", examples=[12]
+    )
+    key: Key | None = Field(
+        default=None,
+        description="a transaction that comes again with its key is done once, also through another connection",
+        examples=["5f0c7a5e"],
+    )
+    keep: bool = Field(default=False, description="the nodes that it adds outlive this client")
 
 
 class Scheduled(Request):
-    """The transactions that wait for their frame position, in the order of these."""
+    """The transactions that wait for their frame position, in the order of these; or what became of one."""
 
     repeatable: ClassVar[bool] = True
     type: Literal["scheduled"] = "scheduled"
+    scheduled: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="only that number, also where it does not wait any more; null for all that wait", examples=[5]
+    )
 
 
 class Cancel(Request):
@@ -47,7 +57,7 @@ class Cancel(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["cancel"] = "cancel"
-    scheduled: Annotated[int, Field(ge=1)]
+    scheduled: Annotated[int, Field(ge=1)] = Field(description="its number, from the answer to it", examples=[5])
 
 
 class GetPatch(Request):
@@ -62,8 +72,8 @@ class GetValue(Request):
 
     repeatable: ClassVar[bool] = True
     type: Literal["value"] = "value"
-    node: Name
-    parameter: Name
+    node: Name = Field(description="the node", examples=["vector1"])
+    parameter: Name = Field(description="one of the parameters of its kind", examples=["vector"])
 
 
 class GetCatalogue(Request):
@@ -74,16 +84,15 @@ class GetCatalogue(Request):
 
 
 class History(Request):
-    """The last transactions, newest last: revision, author, time, frame position, number of edits.
-
-    `since`: only those of a greater revision. `edits`: with what each did.
-    """
+    """The last transactions, newest last: revision, author, time, frame position, number of edits."""
 
     repeatable: ClassVar[bool] = True
     type: Literal["history"] = "history"
-    since: Annotated[int, Field(ge=0)] = 0
-    limit: Annotated[int, Field(ge=1, le=MAX_HISTORY)] = MAX_HISTORY
-    edits: bool = False
+    since: Annotated[int, Field(ge=0)] = Field(default=0, description="only those of a greater revision", examples=[10])
+    limit: Annotated[int, Field(ge=1, le=MAX_HISTORY)] = Field(
+        default=MAX_HISTORY, description="at most so many, the newest", examples=[100]
+    )
+    edits: bool = Field(default=False, description="with what each did, and what undoes it")
 
 
 class Undo(Request):
@@ -91,5 +100,6 @@ class Undo(Request):
 
     needs: ClassVar[Role] = "operator"
     type: Literal["undo"] = "undo"
-    revision: Annotated[int, Field(ge=1)]
-    key: Key | None = None
+    revision: Annotated[int, Field(ge=1)] = Field(description="the revision that the transaction made", examples=[12])
+    key: Key | None = Field(default=None, description="as that of a transaction", examples=["9d1be2c4"])
+    keep: bool = Field(default=False, description="nodes that come back outlive this client")

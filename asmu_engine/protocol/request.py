@@ -36,8 +36,11 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     needs: ClassVar[Role] = "observer"
     repeatable: ClassVar[bool] = False
-    v: Literal[1] = 1
-    id: Annotated[int, Field(ge=0, lt=2**63)]
+    v: Literal[1] = Field(default=1, description="version of the protocol")
+    id: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        description="number of the request, which its answer carries; each of a client is greater than the one before",
+        examples=[7],
+    )
 
 
 def allows(role: Role, needed: Role) -> bool:
@@ -47,3 +50,12 @@ def allows(role: Role, needed: Role) -> bool:
     (True, False)
     """
     return ROLES.index(role) >= ROLES.index(needed)
+
+
+def lesser(one: Role, other: Role) -> Role:
+    """The role that allows less.
+
+    >>> lesser("admin", "operator")
+    'operator'
+    """
+    return one if allows(other, one) else other

@@ -14,6 +14,7 @@ import shutil
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
@@ -23,10 +24,13 @@ from asmu_engine.protocol.version import NAME_PATTERN
 _LOCK = "lock"
 _INFO = "engine.json"
 
+SERVICE_TYPE: Final = "_asmu._tcp.local."
+"""What engines that announce themselves are called in the local network (DNS-SD)."""
+
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """How to reach a running engine."""
+    """How to reach a running engine; `listen` and `listen_events` from other machines, empty where it does not listen."""
 
     name: str
     pid: int
@@ -34,6 +38,8 @@ class EngineInfo:
     requests: str
     events: str
     private: bool
+    listen: str = ""
+    listen_events: str = ""
 
 
 def runtime_root() -> Path:
@@ -80,7 +86,7 @@ class EngineClaim:
     def __init__(self, name: str) -> None:
         self.name = name
         self.folder = engine_folder(name)
-        self._lock = FileLock(self.folder / _LOCK)
+        self._lock = FileLock(self.folder / _LOCK, mode=0o600)
 
     def take(self) -> None:
         """Claim the name; EngineError engine_exists when another engine has it."""
@@ -100,6 +106,7 @@ class EngineClaim:
     def publish(self, info: EngineInfo) -> None:
         """Write the endpoints, whole or not at all."""
         temporary = self.folder / (_INFO + ".part")
+        temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(asdict(info)), encoding="utf-8")
         temporary.replace(self.folder / _INFO)
 

@@ -13,6 +13,12 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 MAX_MESSAGE_DEPTH: Final = 16
 """Deepest nesting of maps and arrays in a message."""
 
+MAX_MESSAGE_VALUES: Final = 1_048_576
+"""Most values in a message: entries of its maps and lists, also inside one another; an array counts as 8."""
+
+MAX_MESSAGE_LIST: Final = 131_072
+"""Most entries of one map or list in a message."""
+
 MAX_NODES: Final = 8192
 """Most nodes that a patch may hold."""
 

@@ -9,7 +9,7 @@ import pytest
 from asmu_engine.protocol.arrays import Array
 from asmu_engine.protocol.codec import pack, unpack
 from asmu_engine.protocol.errors import ProtocolError
-from asmu_engine.protocol.version import MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH
+from asmu_engine.protocol.version import MAX_MESSAGE_BYTES, MAX_MESSAGE_DEPTH, MAX_MESSAGE_LIST, MAX_MESSAGE_VALUES
 
 
 def refused(data: bytes) -> ProtocolError:
@@ -99,6 +99,55 @@ def test_the_depth_limit_is_exact_and_stated():
     assert unpack(pack(nested(MAX_MESSAGE_DEPTH))) == nested(MAX_MESSAGE_DEPTH)
     error = refused(pack(nested(MAX_MESSAGE_DEPTH + 1)))
     assert (error.code, str(error)) == ("bad_message", f"message is nested deeper than {MAX_MESSAGE_DEPTH} levels")
+
+
+def test_empty_containers_count_as_levels():
+    inside: object = []
+    for _ in range(MAX_MESSAGE_DEPTH - 2):
+        inside = [inside]
+    assert unpack(pack({"x": inside})) == {"x": inside}
+    assert refused(pack({"x": [inside]})).code == "bad_message"
+
+
+def of_bytes(*parts: bytes) -> bytes:
+    """A map with one entry `x`, made of these bytes."""
+    return b"\x81\xa1x" + b"".join(parts)
+
+
+def list_of(count: int, entry: bytes) -> bytes:
+    return b"\xdd" + count.to_bytes(4, "big") + entry * count
+
+
+def test_a_list_has_a_longest_length():
+    assert len(unpack(of_bytes(list_of(MAX_MESSAGE_LIST, b"\x00")))["x"]) == MAX_MESSAGE_LIST
+    assert refused(of_bytes(list_of(MAX_MESSAGE_LIST + 1, b"\x00"))).code == "bad_message"
+    assert len(unpack(of_bytes(list_of(MAX_MESSAGE_LIST + 1, b"\x00")), limit=None)["x"]) == MAX_MESSAGE_LIST + 1
+
+
+def test_a_map_has_a_longest_length():
+    entries = {f"{number}": 0 for number in range(MAX_MESSAGE_LIST + 1)}
+    assert refused(pack(entries)).code == "bad_message"
+    del entries["0"]
+    assert unpack(pack(entries)) == entries
+
+
+@pytest.mark.parametrize("entry", [b"\x80", b"\x90", b"\xc0", b"\xa2ab"], ids=["maps", "lists", "nothing", "texts"])
+def test_the_number_of_values_is_limited_and_stated(entry):
+    full = MAX_MESSAGE_VALUES // MAX_MESSAGE_LIST
+    lists = list_of(MAX_MESSAGE_LIST, entry) * (full - 1)
+    # The entry of the outermost map and the lists themselves are values too.
+    assert len(unpack(of_bytes(bytes([0x90 + full]), lists, list_of(MAX_MESSAGE_LIST - full - 1, entry)))["x"]) == full
+    error = refused(of_bytes(bytes([0x90 + full]), lists, list_of(MAX_MESSAGE_LIST - full, entry)))
+    assert (error.code, str(error)) == (
+        "message_too_large",
+        f"message holds more than {MAX_MESSAGE_VALUES} values; send it in parts",
+    )
+
+
+def test_an_array_counts_as_8_values():
+    array = b"\xc7\x0b\x01f4\x01" + bytes(8)
+    assert len(unpack(of_bytes(list_of(MAX_MESSAGE_VALUES // 9 - 1, array)))["x"]) == MAX_MESSAGE_VALUES // 9 - 1
+    assert refused(of_bytes(list_of(MAX_MESSAGE_VALUES // 9 + 1, array))).code == "message_too_large"
 
 
 def test_an_unknown_extension_is_refused():

@@ -172,6 +172,13 @@ def test_the_number_of_edits_has_a_limit():
     assert wrong({"v": 1, "id": 1, "type": "transaction", "edits": [edit] * (MAX_EDITS + 1)}).where == "transaction.edits"
 
 
+def test_the_first_of_many_wrong_edits_is_named():
+    right, wrong = {"op": "remove", "node": "x"}, {"op": "remove"}
+    with pytest.raises(ProtocolError) as caught:
+        parse_request({"v": 1, "id": 1, "type": "transaction", "edits": [right, wrong, {"op": "explode"}] * 20_000})
+    assert (caught.value.code, caught.value.where) == ("bad_message", "transaction.edits.1.remove.node")
+
+
 def test_requests_and_edits_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         REQUESTS[0].id = 5
