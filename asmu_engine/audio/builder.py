@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from asmu_engine.audio.compiler import Wiring, compile_graph
 from asmu_engine.audio.graph import Graph
 from asmu_engine.audio.kinds import Kinds
-from asmu_engine.protocol.errors import AsmuError, PatchError
+from asmu_engine.protocol.errors import AsmuError, EngineError, PatchError
 from asmu_engine.rt.acore import ACore, ADelayLine, Block
 from asmu_engine.rt.context import Context, Setup
-from asmu_engine.rt.mailbox import PreparedEdit
+from asmu_engine.rt.mailbox import AT_ONCE, PreparedEdit
 from asmu_engine.rt.schedule import Schedule
 
 Edit = dict[str, Any]
 _LIVE = ("set", "call")
 
 
+Values = dict[str, tuple[bool, dict[str, Any]]]
+"""By node: True and all its parameters as last given, or False and those of them that are given anew."""
+
+
+@dataclass(eq=False)
+class _Built:
+    """One transaction that was built: what it makes of the values, the cores made for it, and graph and buffers before it."""
+
+    prepared: PreparedEdit
+    values: Values = field(default_factory=dict)
+    made: list[ACore] = field(default_factory=list)
+    before: tuple[Graph, dict[str, Block]] | None = None
+
+    @property
+    def dated(self) -> bool:
+        return self.prepared.at != AT_ONCE
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.prepared.at, self.prepared.tag
+
+
 class Builder:
-    """Holds the graph and turns each transaction into one prepared edit, or refuses it and changes nothing."""
+    """Holds the graph and turns each transaction into one prepared edit, or refuses it and changes nothing.
+
+    Edits may be armed: built for a frame position to come, on what all before them will have made of the graph. So the
+    graph is that of the future while some are armed; `withdraw` brings it back. What changes structure is armed in the
+    order of effect, and built for the next block only while nothing of the kind is armed; edits of values alone may come in
+    between, as long as none of their cores is replaced before they are taken.
+    """
 
     def __init__(self, kinds: Kinds, samplerate: float, blocksize: int, context: Context) -> None:
         self.graph = Graph()
@@ -29,35 +61,63 @@ class Builder:
         self._context = context
         self._values: dict[str, dict[str, Any]] = {}
         self._buffers: dict[str, Block] = {}
+        self._armed: list[_Built] = []  # in the order of effect
+        self._posted: deque[_Built] = deque()  # for the next block, and not known to be taken
+        self._taken: deque[_Built] = deque()  # filled in the callback
 
     def build(self, edits: list[Edit]) -> PreparedEdit:
-        """One transaction, already checked by the host against the catalogue and the patch.
+        """One transaction for the next block, already checked by the host against the catalogue and the patch.
 
         Raises
         ------
         PatchError
             core_failed when a core cannot be prepared, cycle as a second line of defence.
+        EngineError
+            engine_state: it changes structure while others that do are armed.
         """
-        if all(edit["op"] in _LIVE for edit in edits):
-            return self._build_live(edits)
-        kept = self.graph, self._values, dict(self._buffers)
-        self.graph = self.graph.copy()
-        self._values = dict(self._values)
-        prepared = PreparedEdit()
-        made: list[ACore] = []
-        try:
-            for edit in edits:
-                getattr(self, "_" + edit["op"])(edit, prepared, made)
-            prepared.schedule = compile_graph(self.graph, self._blocksize, self.wiring, self._buffers)
-        except BaseException:
-            self.graph, self._values, self._buffers = kept
-            for core in made:
+        self.settle()
+        live = all(edit["op"] in _LIVE for edit in edits)
+        if not live and any(built.before is not None for built in self._armed):
+            message = "changes of structure are armed; withdraw them before it changes now"
+            raise EngineError(message, code="engine_state", where="edit")
+        built = self._build(edits, live, PreparedEdit())
+        built.before, built.made = None, []  # it cannot be had back
+        self._posted.append(built)
+        return built.prepared
+
+    def arm(self, edits: list[Edit], at: int, tag: int) -> PreparedEdit:
+        """One transaction for frame position `at`; raises as `build`, and then nothing of it stays."""
+        self.settle()
+        built = self._build(edits, all(edit["op"] in _LIVE for edit in edits), PreparedEdit(at=at, tag=tag))
+        insort(self._armed, built, key=lambda one: one.order)
+        return built.prepared
+
+    def settle(self) -> None:
+        """Take note of what was taken, in its order."""
+        while self._taken:
+            built = self._taken.popleft()
+            if built.dated:
+                del self._armed[bisect_left(self._armed, built.order, key=lambda one: one.order)]
+            else:
+                self._posted.popleft()
+            for node, (whole, given) in built.values.items():
+                self._values[node] = given if whole else {**self._values.get(node, {}), **given}
+                if not given and node not in self.graph.cores:
+                    del self._values[node]
+
+    def withdraw(self) -> None:
+        """Take back all armed edits that were not taken, once none of them is taken any more; their cores are closed."""
+        self.settle()
+        first = next((built.before for built in self._armed if built.before is not None), None)
+        if first is not None:
+            self.graph, self._buffers = first
+        for built in self._armed:
+            for core in built.made:
                 core.close()
-            raise
-        return prepared
+        self._armed = []
 
     def rewire(self, wiring: Wiring) -> Schedule:
-        """The schedule for a device with other channels."""
+        """The schedule for a device with other channels; while nothing is armed."""
         kept, self.wiring = self.wiring, wiring
         try:
             return compile_graph(self.graph, self._blocksize, wiring, self._buffers)
@@ -65,53 +125,69 @@ class Builder:
             self.wiring = kept
             raise
 
-    def _build_live(self, edits: list[Edit]) -> PreparedEdit:
-        kept = self._values, dict(self.graph.delays)
-        self._values = dict(self._values)
-        prepared = PreparedEdit()
+    def _build(self, edits: list[Edit], live: bool, prepared: PreparedEdit) -> _Built:
+        built = _Built(prepared)
+        if not live or any(isinstance(self.graph.cores.get(edit["node"]), ADelayLine) for edit in edits):
+            built.before = self.graph, dict(self._buffers)
+            self.graph = self.graph.copy()
         try:
             for edit in edits:
-                getattr(self, "_" + edit["op"])(edit, prepared, [])
-            if any(self.graph.delays[node] < self._blocksize for node in self.graph.cut):
+                getattr(self, "_" + edit["op"])(edit, built)
+            if not live:
+                built.prepared.schedule = compile_graph(self.graph, self._blocksize, self.wiring, self._buffers)
+            elif any(self.graph.delays[node] < self._blocksize for node in self.graph.cut):
                 self.graph.order(self._blocksize)
         except BaseException:
-            self._values, self.graph.delays = kept
+            if built.before is not None:
+                self.graph, self._buffers = built.before
+            for core in built.made:
+                core.close()
             raise
-        return prepared
+        prepared.receipt = partial(self._taken.append, built)
+        return built
+
+    def _values_of(self, node: str, built: _Built) -> dict[str, Any]:
+        """Parameters of a node as they will be when the transaction that is being built is taken."""
+        values = self._values.get(node, {})
+        for one in (*self._posted, *(one for one in self._armed if one.order < built.order), built):
+            if node in one.values:
+                whole, given = one.values[node]
+                values = given if whole else {**values, **given}
+        return values
 
     # ---- one method an edit
 
-    def _add(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _add(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
-        core = self._make(edit["kind"], node, edit, edit.get("parameters", {}), made)
+        core = self._make(edit["kind"], node, edit, edit.get("parameters", {}), built)
         self.graph.cores[node] = core
-        self._values[node] = dict(edit.get("parameters", {}))
+        built.values[node] = True, dict(edit.get("parameters", {}))
 
-    def _remove(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _remove(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
-        prepared.retired.append(self.graph.cores[node])
+        built.prepared.retired.append(self.graph.cores[node])
         self.graph.remove(node)
-        del self._values[node]
+        built.values[node] = True, {}
 
-    def _resize(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _resize(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
         old = self.graph.cores[node]
-        values = {name: _fit(value, edit) for name, value in self._values[node].items()}
-        core = self._make(old.kind, node, edit, values, made)
+        values = {name: _fit(value, edit) for name, value in self._values_of(node, built).items()}
+        core = self._make(old.kind, node, edit, values, built)
         self.graph.cores[node] = core
-        self._values[node] = values
+        built.values[node] = True, values
         self.graph.trim(node, edit["inputs"], edit["outputs"])
-        prepared.retired.append(old)
-        if old not in made:
-            prepared.adoptions.append((core, old))
+        built.prepared.retired.append(old)
+        if not any(old is one for one in built.made):
+            built.prepared.adoptions.append((core, old))
 
-    def _connect(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _connect(self, edit: Edit, built: _Built) -> None:
         self.graph.connect(edit["source"], edit["output"], edit["target"], edit["input"])
 
-    def _disconnect(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _disconnect(self, edit: Edit, built: _Built) -> None:
         self.graph.disconnect(edit["target"], edit["input"])
 
-    def _set(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
+    def _set(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
         core = self.graph.cores[node]
         for name, value in edit["parameters"].items():
@@ -119,16 +195,16 @@ class Builder:
                 final = core.convert(name, value)
             except Exception as error:
                 raise _core_failed(node, error) from error
-            prepared.values.append((core, name, final))
+            built.prepared.values.append((core, name, final))
             if isinstance(core, ADelayLine):
                 self.graph.delays[node] = core.shortest(name, final)
-            # A fresh mapping: the old one is kept for a roll-back.
-            self._values[node] = {**self._values[node], name: value}
+        whole, given = built.values.get(node, (False, {}))
+        built.values[node] = whole, {**given, **edit["parameters"]}
 
-    def _call(self, edit: Edit, prepared: PreparedEdit, made: list[ACore]) -> None:
-        prepared.calls.append((self.graph.cores[edit["node"]], edit["call"]))
+    def _call(self, edit: Edit, built: _Built) -> None:
+        built.prepared.calls.append((self.graph.cores[edit["node"]], edit["call"]))
 
-    def _make(self, kind: str, node: str, edit: Edit, values: dict[str, Any], made: list[ACore]) -> ACore:
+    def _make(self, kind: str, node: str, edit: Edit, values: dict[str, Any], built: _Built) -> ACore:
         setup = Setup(
             samplerate=self._samplerate,
             blocksize=self._blocksize,
@@ -144,7 +220,7 @@ class Builder:
             raise
         except Exception as error:  # a core's own code may raise anything
             raise _core_failed(node, error) from error
-        made.append(core)
+        built.made.append(core)
         if isinstance(core, ADelayLine):
             self.graph.delays[node] = core.shortest()
         return core

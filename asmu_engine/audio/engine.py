@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from asmu_engine.audio.builder import Builder, Edit
 from asmu_engine.audio.compiler import Wiring
@@ -14,10 +15,13 @@ from asmu_engine.devices.base import Device
 from asmu_engine.devices.faults import plug
 from asmu_engine.devices.open import open_device
 from asmu_engine.protocol.device import AnyDevice, Virtual, device_from_wire, parse_device
-from asmu_engine.protocol.errors import DeviceError
-from asmu_engine.rt.mailbox import PreparedEdit
+from asmu_engine.protocol.errors import AsmuError, DeviceError, EngineError
+from asmu_engine.rt.acore import ACore
+from asmu_engine.rt.mailbox import AT_ONCE, PreparedEdit
 from asmu_engine.rt.runner import Runner
 from asmu_engine.shm.status import StatusPage
+
+_PAUSE_S: Final = 0.0005
 
 
 class AudioEngine:
@@ -45,6 +49,8 @@ class AudioEngine:
         self._spec = parse_device(device) if isinstance(device, str) else device_from_wire(device)
         self._builder = Builder(self.kinds, samplerate, blocksize, self.runner.context)
         self._device: Device | None = None
+        self._held = False
+        self._waits = False
         self.abandoned = False
         self._on_end = on_end
         self._thread_setup = thread_setup
@@ -58,7 +64,41 @@ class AudioEngine:
 
     def edit(self, edits: list[Edit]) -> int:
         """Apply one transaction; returns the frame position from which it holds."""
+        if not self.running:
+            self._take_back()  # a device that ended by itself left them
         return self._post(self._builder.build(edits))
+
+    def arm(self, armed: list[Edit], *, release: bool = True) -> dict[str, Any]:
+        """Have transactions wait for their frame positions, where the device runs.
+
+        Parameters
+        ----------
+        armed
+            ``{"tag", "at", "edits"}`` each, in the order of effect: the number by which `taken` tells of it, frame
+            position, edits.
+        release
+            A device that was held goes on, if all went well.
+
+        Returns
+        -------
+        dict
+            ``armed``: how many wait now, all but where one could not be built: then ``error`` says why. ``running``: False
+            where the device does not run, and nothing was armed.
+        """
+        if not self.running:
+            return {"armed": 0, "running": False}
+        return self._arm(armed, release)
+
+    def withdraw(self) -> None:
+        """None of the transactions that wait for their frame positions is taken; an unpaced device is held until `arm`."""
+        device = self._device
+        if device is not None and _free_running(device):
+            # Not in the middle of a block: that would run past the frame for which an edit was meant.
+            self._waits = False
+            self._held = True
+            while not self._waits and device.running:
+                time.sleep(_PAUSE_S)
+        self._take_back()
 
     def start(
         self,
@@ -68,14 +108,18 @@ class AudioEngine:
         drop: int = 0,
         reset: bool = True,
         position: int = 0,
+        armed: Sequence[Edit] = (),
+        hold: bool = False,
     ) -> dict[str, Any]:
         """Open the device and run; the facts of the stream as plain data.
 
-        `position` is where the frame axis stands by now, in case it ran on while nothing was processed.
+        `position` is where the frame axis stands by now, in case it ran on while nothing was processed. `armed`: see
+        `arm`, before the first frame; `hold`: an unpaced device waits before it for another `arm`.
         """
         if self.running:
             raise DeviceError("the stream already runs; stop it first", code="device_state", where="start")
         self._close_device()
+        self._take_back()
         device = open_device(self._spec, self.samplerate, self.blocksize, inputs, outputs)
         try:
             wiring = Wiring(_columns(device.inputs), _columns(device.outputs))
@@ -90,17 +134,23 @@ class AudioEngine:
             device.thread_setup = self._thread_setup if device.paced else None
             facts = _describe(device, self._spec)
             begin = self.runner.position
+            self._held = False
+            waiting = self._arm(list(armed), release=not hold)
+            self._held = _free_running(device) and (hold or "error" in waiting)
             device.start(self.runner, self._ended)
         except BaseException:
             device.close()
+            self._take_back()
             self._builder.wiring = Wiring()
             raise
         self._device = device
-        return {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": begin}
+        stream = {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": begin}
+        return {**stream, **waiting} if armed else stream
 
     def stop(self) -> None:
-        """Stop and close the device; without effect when none is open."""
+        """Stop and close the device; what waits for its frame position is withdrawn. Without effect when none is open."""
         self._close_device()
+        self._take_back()
         self._builder.wiring = Wiring()
         self.runner.run_edits()
 
@@ -138,23 +188,51 @@ class AudioEngine:
         return times
 
     def tidy(self) -> list[dict[str, Any]]:
-        """Free what edits have replaced; returns what the callback had to say since the last call."""
-        for edit in self.runner.mailbox.collect():
-            for core in edit.retired:
-                core.close()
+        """Free what edits have replaced; returns what the callback had to say since the last call.
+
+        Of each dated edit that was taken ``{"event": "taken", "tag", "at"}``, in their order.
+        """
+        said: list[dict[str, Any]] = []
         notices = self.runner.context.notices
-        said = []
         while notices:
             said.append(notices.popleft())
-        return said
+        # Asked second and told first: what is said of a device's end comes behind all that was taken before that.
+        taken: list[dict[str, Any]] = []
+        for edit in self.runner.mailbox.collect():
+            for core in edit.retired:
+                try:
+                    core.close()
+                except Exception as error:  # noqa: BLE001 - a core of a user's own may raise anything
+                    said.append(_close_failed(core, error, edit.applied_at))
+            if edit.at != AT_ONCE:
+                taken.append({"event": "taken", "tag": edit.tag, "at": edit.applied_at})
+        return taken + said
 
     def close(self) -> None:
         """Stop, and let go of every core."""
         self._close_device()
+        self._take_back()
         self.runner.run_edits()
         self.tidy()
         for core in self._builder.graph.cores.values():
             core.close()
+
+    def _arm(self, armed: list[Edit], release: bool) -> dict[str, Any]:
+        for number, one in enumerate(armed):
+            try:
+                self.runner.mailbox.arm(self._builder.arm(one["edits"], one["at"], one["tag"]))
+            except AsmuError as error:
+                return {"armed": number, "error": error.to_wire()}
+            except Exception as error:  # noqa: BLE001 - those before it are armed, which must be said
+                failure = EngineError(f"{type(error).__name__}: {error}", code="engine_failed", where="arm")
+                return {"armed": number, "error": failure.to_wire()}
+        if release:
+            self._held = False
+        return {"armed": len(armed)}
+
+    def _take_back(self) -> None:
+        self.runner.mailbox.withdraw()
+        self._builder.withdraw()
 
     def _post(self, prepared: PreparedEdit) -> int:
         at = self.runner.mailbox.post(prepared)
@@ -175,12 +253,27 @@ class AudioEngine:
 
     def _hold(self, frames: int) -> bool:
         """Unpaced devices wait while a paced reader would lose frames or a feed has none for the next block."""
-        for core in list(self._builder.graph.cores.values()):
+        if self._held:
+            self._waits = True
+            return True
+        self._waits = False
+        for step in self.runner.schedule.steps:
+            core = step.core
             if isinstance(core, ATap) and core.room() < frames:
                 return True
             if isinstance(core, AFeed) and not core.primed(frames):
                 return True
         return False
+
+
+def _free_running(device: Device) -> bool:
+    """Whether it runs as fast as it can, in a thread of its own."""
+    return not device.paced and not getattr(device, "stepped", False)
+
+
+def _close_failed(core: ACore, error: Exception, position: int | None) -> dict[str, Any]:
+    text = f"it could not be closed: {type(error).__name__}: {error}"
+    return {"event": "core_failed", "node": core.setup.node, "error": text, "position": position or 0}
 
 
 def _columns(channels: tuple[int, ...]) -> dict[int, int]:

@@ -51,6 +51,9 @@ class AudioProcess:
             if command is None:
                 raise EngineError(f"the audio process has no command {message.get('do')!r}", code="engine_failed")
             result = command(**arguments)
+            with self._lock:
+                # What was taken before the answer is told before it.
+                self._tidy()
         except AsmuError as error:
             self._pipe.send({"id": message["id"], "error": error.to_wire()})
         except Exception as error:  # noqa: BLE001 - a command that fails in any way is answered, and the next one served
@@ -98,6 +101,13 @@ class AudioProcess:
     def _do_edit(self, edits: list[dict[str, Any]]) -> dict[str, Any]:
         return {"at": self._ready().edit(edits)}
 
+    def _do_arm(self, armed: list[dict[str, Any]], release: bool) -> dict[str, Any]:
+        return self._ready().arm(armed, release=release)
+
+    def _do_withdraw(self) -> dict[str, Any]:
+        self._ready().withdraw()
+        return {}
+
     def _do_start(self, **arguments: Any) -> dict[str, Any]:
         return self._ready().start(**arguments)
 
@@ -130,7 +140,9 @@ class AudioProcess:
         self._pipe.send({"event": "realtime", "realtime": self._grants()})
 
     def _tell_end(self, reason: str) -> None:
-        self._pipe.send({"event": "ended", "reason": reason})
+        # Behind what was taken before: the thread that tidies, or the next answer, tells both in this order.
+        if self._engine is not None:
+            self._engine.runner.context.notices.append({"event": "ended", "reason": reason})
 
     def _keep_tidy(self) -> None:
         host = os.getppid()

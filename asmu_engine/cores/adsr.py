@@ -19,7 +19,7 @@ class AADSR(AEffect):
     t seconds after `start` the set-point is on the line from where it stood (0 at first) to 1 at t = attack, then on that
     to sustain at t = attack + decay, where it stays; after `release`, on that from where it stood to 0 at t = release.
     The frame with which a call takes effect is t = 0. Scale ``log`` makes the factor (10^x − 1)/9 of a set-point x. New
-    parameters hold from the next call on.
+    parameters hold from the next call on. It says ``triggered``, ``released``, and ``finished`` when it is back at 0.
     """
 
     kind = "adsr"
@@ -45,7 +45,7 @@ class AADSR(AEffect):
     _steady: np.float32
     _sounding: bool
     _releasing: bool
-    _tell_start: bool
+    _tell: tuple[str, ...]
 
     def prepare(self) -> None:
         """Scratch."""
@@ -59,10 +59,11 @@ class AADSR(AEffect):
     def process(self, inputs: Block, outputs: Block) -> None:
         """Silence, one factor, or the lines."""
         frames = outputs.shape[0]
-        if self._tell_start:
-            self._tell_start = False
-            self.setup.context.notify(self.setup.node, "started")
-        if self._at >= self._end:
+        at = self._at
+        for what in self._tell:
+            self.setup.context.notify(self.setup.node, what)
+        self._tell = ()
+        if at >= self._end:
             if self._final == 0:
                 outputs.fill(0)
             else:
@@ -73,7 +74,7 @@ class AADSR(AEffect):
             self._at += frames
         if self._releasing and self._at >= self._end:
             self._releasing = False
-            self.setup.context.notify(self.setup.node, "finished")
+            self.setup.context.notify(self.setup.node, "finished", max(self._end - at, 0))
 
     def _envelope(self, frames: int) -> Block:
         """Factors of the next frames, shape (frames, channels)."""
@@ -96,19 +97,19 @@ class AADSR(AEffect):
         rate = self.setup.samplerate
         peak, settled = self.attack * rate, (self.attack + self.decay) * rate
         self._go(((0.0, peak, self._level(), 1.0), (peak, settled, 1.0, self.sustain)), self.sustain)
-        self._sounding = self._tell_start = True
-        self._releasing = False
+        self._sounding, self._releasing, self._tell = True, False, ("triggered",)
 
     def release_now(self) -> None:
         """Fall from where the envelope stands; nothing where it is at rest or falls already."""
         if self._sounding:
             self._go(((0.0, self.release * self.setup.samplerate, self._level(), 0.0),), 0.0)
-            self._sounding = False
-            self._releasing = True
+            # Both calls may have come with the same frame.
+            self._sounding, self._releasing, self._tell = False, True, (*self._tell, "released")
 
     def reset(self) -> None:
         """At rest."""
-        self._sounding = self._releasing = self._tell_start = False
+        self._sounding = self._releasing = False
+        self._tell = ()
         self._go((), 0.0)
 
     def adopt(self, previous: AADSR) -> None:
@@ -116,7 +117,7 @@ class AADSR(AEffect):
         self._go(previous._lines, previous._final)
         self._at = previous._at
         self._sounding, self._releasing = previous._sounding, previous._releasing
-        self._tell_start = previous._tell_start
+        self._tell = previous._tell
 
     def _go(self, lines: tuple[tuple[float, float, float, float], ...], final: float) -> None:
         """Lines (begin, end, first, last) in frames from now on, and where they end."""

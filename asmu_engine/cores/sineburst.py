@@ -46,7 +46,7 @@ class ASineBurst(ASine):
         # A burst of no length ends with the block that would have begun it.
         if not self._told and self._at >= self._longest:
             self._told = True
-            self.setup.context.notify(self.setup.node, "finished")
+            self.setup.context.notify(self.setup.node, "finished", max(self._longest - at, 0))
 
     def changed(self, name: str) -> None:
         """Nothing before the next start."""

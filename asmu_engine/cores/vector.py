@@ -54,7 +54,7 @@ class AVector(AGenerator):
         self._at += count
         if not self._told and self._at == len(self.vector):
             self._told = True
-            self.setup.context.notify(self.setup.node, "finished")
+            self.setup.context.notify(self.setup.node, "finished", count)
 
     def changed(self, name: str) -> None:
         """Play the new array."""

@@ -10,7 +10,7 @@ do           fields                                                             
 ============ ==================================================================== ====================================
 record       job, ring, path, [format "WAV", subtype, tags, start, overwrite      with its status, at once
              True]
-record       job, ring, path, resume True                                         with its status, at once
+record       job, ring, path, resume True, [start]                                with its status, at once
 play         job, ring, path, [loop False, start 0]                               with its status, once the ring is primed
 seek         job, position                                                        with its status, once primed from there
 status       [job]                                                                with one status, or ``{"pid", "jobs": […]}``
@@ -126,16 +126,18 @@ class DiskProcess:
         path = Path(_take(message, "path", str))
         if not path.is_absolute():
             raise DiskError(f"the path {path} is relative; name it from the root", code="file_unwritable", where=str(path))
+        start = None if message.get("start") is None else int(_take(message, "start", int))
         if _take(message, "resume", bool, False):
             part = Part.resume(path)
-            begin: Start = "oldest" if part.position is None else part.position
+            first = start if part.position is None else part.position
+            begin: Start = "oldest" if first is None else first
             try:
                 reader = open_ring(ring, begin, part.form.channels, part.form.samplerate)
             except AsmuError:
                 part.abandon()
                 raise
         else:
-            reader = open_ring(ring, "oldest" if message.get("start") is None else _take(message, "start", int))
+            reader = open_ring(ring, "oldest" if start is None else start, held=True)
             try:
                 form = file_form(
                     _take(message, "format", str, "WAV"),
@@ -148,7 +150,7 @@ class DiskProcess:
             except AsmuError:
                 reader.close()
                 raise
-        job = Recorder(number, self._outbox.send, reader, part)
+        job = Recorder(number, self._outbox.send, reader, part, start)
         result = job.status()
         self._start(job)
         return result

@@ -93,6 +93,7 @@ class Player(Job):
         self._reserve = feed.capacity // _RESERVE
         rows = max(1, min(feed.capacity, _CHUNK_BYTES // (4 * feed.channels)))
         self._buffer = np.empty((rows, feed.channels), np.float32)
+        self._say_loop()
 
     def seek(self, position: int, request: int) -> None:
         """Go on at frame `position` of the file; answered once the ring is primed from there.
@@ -195,6 +196,7 @@ class Player(Job):
         self._read_all = False
         begin = feed.position
         self._feed_some(reserve=0)
+        self._say_loop(begin - position)
         feed.jump(begin)
         if self._read_all:
             feed.finish()
@@ -203,6 +205,11 @@ class Player(Job):
         self._played_before, self._loops_before = done["played"], done["loops"]
         self._start, self._base, self._played = position, begin, 0
         self._note_played()
+
+    def _say_loop(self, origin: int | None = None) -> None:
+        """Where the file's first frame lies in the feed, or would lie. A seek leads behind all that the former origin told of."""
+        if self._loop:
+            self._feed.loop(self._base - self._start if origin is None else origin, self._frames)
 
     def _feed_some(self, reserve: int | None = None) -> int:
         rows = min(self._feed.space - (self._reserve if reserve is None else reserve), len(self._buffer))

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from asmu_engine.disk.job import Job, Pace, Send
 from asmu_engine.disk.part import Part
-from asmu_engine.protocol.errors import AsmuError, DiskError
+from asmu_engine.protocol.errors import AsmuError, DiskError, RingError
 from asmu_engine.shm.reader import RingReader
 
 Start = int | Literal["newest", "oldest"]
@@ -29,10 +29,13 @@ class Recorder(Job):
         From `open_ring`, at the first frame to be recorded.
     part
         The growing file, which has the ring's channels and samplerate.
+    first
+        Frame position of the file's first frame, also where the tap is there only later; None: the first that it delivers.
     """
 
-    def __init__(self, number: int, send: Send, reader: RingReader, part: Part) -> None:
+    def __init__(self, number: int, send: Send, reader: RingReader, part: Part, first: int | None = None) -> None:
         super().__init__(number, send)
+        self._first = first
         self._reader = reader
         self._part = part
         self._chunk_frames = max(1, _CHUNK_BYTES // (4 * reader.channels))
@@ -64,7 +67,7 @@ class Recorder(Job):
 
         ``gaps`` lists the latest 1000 of the ``gap_count`` stretches of zeros, ``[position, frames, cause]``. Causes: ``device``
         (the engine never got them), ``overrun`` (overwritten in the ring before they were read), ``restart`` (the engine's
-        audio process was replaced).
+        audio process was replaced), ``absent`` (the tap was not there yet).
         """
         part = self._part
         frames = part.frames
@@ -129,10 +132,13 @@ class Recorder(Job):
         chunk = reader.read_chunk(self._chunk_frames)
         if chunk is None:
             return 0
-        if part.position is None:
-            part.begin(chunk.position - chunk.lost)
-        assert part.position is not None
         before = part.frames
+        if part.position is None:
+            delivered = chunk.position - chunk.lost
+            part.begin(delivered if self._first is None else self._first)
+            if self._first is not None and (absent := min(reader.first_position, delivered) - self._first) > 0:
+                part.write_gap(absent if until is None else max(0, min(absent, until - self._first)), "absent")
+        assert part.position is not None
         # The frame axis alone says what is missing, whatever the reason: row i of the file is frame first + i.
         causes = ("overrun", "device") if reader.generation == self._generation else ("restart", "restart")
         self._generation = reader.generation
@@ -151,7 +157,8 @@ class Recorder(Job):
             assert self._attach is not None
             (ring, request), self._attach = self._attach, None
         form = self._part.form
-        start: Start = "oldest" if self._part.position is None else self._part.position
+        begin = self._first if self._part.position is None else self._part.position
+        start: Start = "oldest" if begin is None else begin
         try:
             reader = open_ring(ring, start, form.channels, form.samplerate)
         except AsmuError as error:
@@ -173,17 +180,29 @@ class Recorder(Job):
         return DiskError(f"recording {self.number} has ended", code="disk_job_unknown", where=f"job {self.number}")
 
 
-def open_ring(name: str, start: Start, channels: int | None = None, samplerate: float | None = None) -> RingReader:
+def open_ring(
+    name: str, start: Start, channels: int | None = None, samplerate: float | None = None, *, held: bool = False
+) -> RingReader:
     """A reader that an offline engine waits for.
 
     Raises
     ------
     RingError
-        From the ring.
+        From the ring; with `held` also ``ring_position``: frames from the position `start` on are lost already.
     DiskError
         ``file_format`` where the ring has other `channels` or another `samplerate` than are named.
     """
-    reader = RingReader(name, start)
+    reader = RingReader(name, "oldest" if held else start)
+    if held and isinstance(start, int):
+        oldest = reader.position if reader.writer_position else 0
+        if start < oldest:
+            reader.close()
+            raise RingError(
+                f"ring {name} holds frames from {oldest} on; a recording cannot begin at frame {start}",
+                code="ring_position",
+                where=name,
+            )
+        reader.seek(start)
     found = f"{reader.channels} channels at {reader.samplerate:g} Hz"
     if (channels or reader.channels) != reader.channels or (samplerate or reader.samplerate) != reader.samplerate:
         reader.close()

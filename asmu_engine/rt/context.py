@@ -29,9 +29,12 @@ class Context:
     lost_cause: int = 0
     notices: deque[dict[str, Any]] = field(default_factory=deque)
 
-    def notify(self, node: str, what: str) -> None:
-        """Tell the clients that something happened at a node, e.g. ``finished``."""
-        self.notices.append({"event": "node", "node": node, "what": what, "position": self.position})
+    def notify(self, node: str, what: str, frame: int = 0) -> None:
+        """Tell the clients what happened at a node, e.g. ``finished``, and at which `frame` of this call of `process`.
+
+        What is over at the end of a run is told with the first frame after it, be that one beyond this call.
+        """
+        self.notices.append({"event": "node", "node": node, "what": what, "position": self.position + frame})
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,10 @@ class Runner:
         while start < end:
             while (edit := mailbox.due(start)) is not None:
                 self._take(edit)
-            stop = min(mailbox.cut(end), start + self.blocksize)
+            cut = mailbox.cut(end)
+            if cut <= start:
+                continue  # it came in just now
+            stop = min(cut, start + self.blocksize)
             if start == position and stop == end:
                 # Edits from now on belong to the next block: say so before the long part.
                 mailbox.end()
@@ -125,6 +128,7 @@ class Runner:
     def _take(self, edit: PreparedEdit) -> None:
         if edit.schedule is not None:
             edit.replaced.append(self.schedule)
+            edit.schedule.profiling = self.schedule.profiling
             self.schedule = edit.schedule
         for new, old in edit.adoptions:
             self._guard(new, new.adopt, old)

@@ -61,6 +61,11 @@ class Cursor(RingEnd):
         return int(self._words[WORD_WRITE_END])
 
     @property
+    def first_position(self) -> int:
+        """Frame position of the first frame that was ever written, 0 in an empty ring."""
+        return int(self._words[WORD_FIRST_POSITION])
+
+    @property
     def fill(self) -> int:
         """Frames between this reader and the writer: more than `capacity` after an overrun, negative before the start."""
         self._begin()

@@ -81,6 +81,11 @@ class RingEnd:
         return int(self._words[WORD_WRITER_PID])
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the ring's segment: a ring that replaced this one under its name has another."""
+        return self._segment.identity
+
+    @property
     def closed(self) -> bool:
         """True once nothing more will be written: the writer closed the ring, or the ring was removed."""
         return bool(self._words[WORD_CLOSED]) or not self._segment.linked

@@ -11,6 +11,8 @@ from asmu_engine.shm.ring import (
     WORD_CONSUMER_PID,
     WORD_END_POSITION,
     WORD_JUMP_TO,
+    WORD_LOOP_FRAMES,
+    WORD_LOOP_ORIGIN,
     WORD_READ_POSITION,
     WORD_UNDERFLOW_FRAMES,
     WORD_WRITE_END,
@@ -36,6 +38,7 @@ class FeedWriter:
         self.channels = self._ring.channels
         self.samplerate = self._ring.samplerate
         self.capacity = self._ring.capacity
+        self.loop(0, 0)
 
     @property
     def position(self) -> int:
@@ -116,6 +119,23 @@ class FeedWriter:
         words[WORD_JUMP_TO] = target
         return target
 
+    def loop(self, origin: int, frames: int) -> None:
+        """Say that what is written from here on is a loop, so that the engine notices when it begins anew.
+
+        Parameters
+        ----------
+        origin
+            Position of its first frame; negative where that would lie before the feed's beginning.
+        frames
+            Its length; 0: what follows is no loop.
+        """
+        words = self._ring._words
+        words[WORD_LOOP_FRAMES] = 0
+        self._ring._fence()
+        words[WORD_LOOP_ORIGIN] = origin
+        self._ring._fence()
+        words[WORD_LOOP_FRAMES] = frames
+
     def close(self) -> None:
         """Let go of the feed; what was written stays for the engine, and another writer may go on."""
         self._ring.close(final=False)
@@ -163,6 +183,17 @@ class FeedReader(RingEnd):
         """True once the last frame of a feed that was finished has been read."""
         end = self._words[WORD_END_POSITION]
         return bool(0 <= end <= self._position)
+
+    def loop_row(self, frames: int) -> int:
+        """Which of the last `frames` frames that were read is the first of a loop that begins anew; -1 for none of them."""
+        words = self._words
+        length = words[WORD_LOOP_FRAMES]
+        if length <= 0:
+            return -1
+        first, origin = self._position - frames, words[WORD_LOOP_ORIGIN]
+        # The loop's number, rounded up; its number 0 is no beginning anew.
+        row = int(origin + max(1, -((origin - first) // length)) * length - first)
+        return row if row < frames else -1
 
     def primed(self, frames: int) -> bool:
         """True when `frames` can be read without underflow: they are there, or all that will ever come is."""

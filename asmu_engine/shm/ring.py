@@ -91,6 +91,10 @@ WORD_END_POSITION: Final = 40
 """Feed: position behind its last frame, -1 while that is not known."""
 WORD_JUMP_TO: Final = 41
 """Feed: everything before this position is to be dropped, -1 for nothing."""
+WORD_LOOP_ORIGIN: Final = 42
+"""Feed: position of the first frame of what is played in a loop; may be negative, where that began in the middle."""
+WORD_LOOP_FRAMES: Final = 43
+"""Feed: length of that loop, 0 for none. It begins anew at the origin plus 1, 2, … lengths."""
 
 WORD_PACED: Final = 64
 PACED_STRIDE: Final = 8

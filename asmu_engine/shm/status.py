@@ -36,6 +36,7 @@ _WORD: Final = {name: _FIRST_COUNTER + index for index, name in enumerate(COUNTE
 _BLOCKSIZE: Final = 2
 _SAMPLERATE: Final = 3
 _CLOCK: Final = 40  # sequence, position, monotonic_ns, utc_ns, device seconds
+_CLOCK_TRIES: Final = 10_000  # milliseconds; to write it takes microseconds
 _HISTOGRAM: Final = 64  # callback time
 _LATENESS: Final = _HISTOGRAM + 512  # how late callbacks began
 _BYTES: Final = 8 * (_LATENESS + 512)
@@ -117,7 +118,7 @@ class StatusPage:
     def stamp(self, position: int, monotonic_ns: int, utc_ns: int, device_time: float) -> None:
         """Note when frame `position` was due, on the three clocks."""
         words = self.words
-        words[_CLOCK] += 1
+        words[_CLOCK] |= 1  # a process that was killed in here has left it odd
         words[_CLOCK + 1] = position
         words[_CLOCK + 2] = monotonic_ns
         words[_CLOCK + 3] = utc_ns
@@ -126,11 +127,13 @@ class StatusPage:
 
     def clock(self) -> tuple[int, int, int, float]:
         """The newest (frame position, monotonic ns, UTC ns, device s) that belong together."""
-        while True:
+        # Not for ever: a process that was killed while it wrote leaves the guard odd, and what it had written is near enough.
+        for _ in range(_CLOCK_TRIES):
             before = self.words[_CLOCK]
             value = (self.words[_CLOCK + 1], self.words[_CLOCK + 2], self.words[_CLOCK + 3], self.reals[_CLOCK + 4])
             if before == self.words[_CLOCK] and not before & 1:
-                return value
+                break
+        return value
 
     def counter(self, name: str) -> int:
         """One counter."""

@@ -16,7 +16,10 @@ def make(core: type[ACore], inputs: int, outputs: int, blocksize: int = 256, sam
 
 
 def run(core: ACore, signal: np.ndarray | int, cuts: list[int] | None = None) -> np.ndarray:
-    """The outputs for `signal` (frames, inputs), or for so many frames of silence, in blocks or cut as told."""
+    """The outputs for `signal` (frames, inputs), or for so many frames of silence, in blocks or cut as told.
+
+    The frame position goes on from where the run before has ended.
+    """
     if isinstance(signal, int):
         signal = np.zeros((signal, core.setup.inputs), dtype=np.float32)
     frames = len(signal)
@@ -24,6 +27,7 @@ def run(core: ACore, signal: np.ndarray | int, cuts: list[int] | None = None) ->
     borders = [0, *(range(core.setup.blocksize, frames, core.setup.blocksize) if cuts is None else cuts), frames]
     for start, stop in pairwise(borders):
         core.process(signal[start:stop], outputs[start:stop])
+        core.setup.context.position += stop - start
     return outputs
 
 

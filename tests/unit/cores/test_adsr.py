@@ -102,24 +102,42 @@ def test_it_is_silent_at_rest_whatever_comes_in():
     assert not run(core, np.full((300, 1), np.nan, dtype=np.float32)).any()
 
 
-def test_it_says_when_it_starts_and_ends():
+def test_it_says_when_it_starts_falls_and_ends():
     core = make(AADSR, 1, 1, 480, **TIMES)
     core.release_now()
     run(core, ones(480))
     assert said(core) == []
     core.start()
     run(core, ones(4800))
-    assert said(core) == [("started", 0)]
+    assert said(core) == [("triggered", 480)]
     core.release_now()
     run(core, ones(960))
     core.release_now()  # it falls already
-    assert said(core) == []
+    assert said(core) == [("released", 5280)]
     run(core, ones(480))
-    assert said(core) == [("finished", 0)]
+    assert said(core) == [("finished", 5280 + 1440)]
     run(core, ones(480))
     core.release_now()
     run(core, ones(480))
     assert said(core) == []
+
+
+def test_started_and_released_with_the_same_frame():
+    core = make(AADSR, 1, 1, 480, **TIMES)
+    core.start()
+    core.release_now()
+    run(core, ones(1920))
+    assert said(core) == [("triggered", 0), ("released", 0), ("finished", 1440)]
+
+
+@pytest.mark.parametrize("cuts", [None, [1439], [1440], [1441], list(range(1, 2000))])
+def test_what_it_says_does_not_depend_on_the_blocks(cuts):
+    core = make(AADSR, 1, 1, 480 if cuts is None else 2000, **TIMES)
+    core.start()
+    run(core, ones(100))
+    core.release_now()
+    run(core, ones(2000), cuts)
+    assert said(core) == [("triggered", 0), ("released", 100), ("finished", 1540)]
 
 
 def test_reset_and_another_number_of_channels():

@@ -72,14 +72,26 @@ def test_it_says_when_it_starts_and_ends():
     core = make(ASineBurst, 0, 2, frequency=1000, periods=[5, 6])
     run(core, 256)
     assert said(core) == [("started", 0)]
-    core.setup.context.position = 256
     run(core, 256)
-    assert said(core) == [("finished", 256)]
+    assert said(core) == [("finished", 288)]
     run(core, 256)
     assert said(core) == []
     core.restart()
     run(core, 256)
-    assert said(core) == [("started", 256)]
+    assert said(core) == [("started", 768)]
+
+
+@pytest.mark.parametrize("cuts", [None, [], [239], [240], [241], list(range(1, 1000))])
+def test_what_it_says_does_not_depend_on_the_blocks(cuts):
+    core = make(ASineBurst, 0, 1, blocksize=1000 if cuts is not None else 256, frequency=1000, periods=5)
+    run(core, 1000, cuts)
+    assert said(core) == [("started", 0), ("finished", 240)]
+
+
+def test_a_burst_of_no_length_is_over_as_it_begins():
+    core = make(ASineBurst, 0, 1, periods=0)
+    run(core, 256)
+    assert said(core) == [("started", 0), ("finished", 0)]
 
 
 def test_another_number_of_channels_goes_on():

@@ -59,23 +59,29 @@ def test_a_wrong_shape_is_refused_when_it_is_made():
 
 
 def test_it_says_when_it_starts_and_ends(values):
-    core = make(AVector, 0, 2, blocksize=350, vector=wire(values))
-    run(core, 350)
+    core = make(AVector, 0, 2, vector=wire(values))
+    run(core, 512)
     assert said(core) == [("started", 0)]
-    core.setup.context.position = 350
-    run(core, 350)
-    assert said(core) == [("finished", 350)]
-    run(core, 350)
+    run(core, 256)
+    assert said(core) == [("finished", 700)]
+    run(core, 232)
     assert said(core) == []
     core.restart()
     run(core, 1050)
-    assert said(core) == [("started", 350), ("finished", 350)]
+    assert said(core) == [("started", 1000), ("finished", 1700)]
+
+
+@pytest.mark.parametrize("cuts", [None, [], [699], [700], [701], list(range(1, 1000))])
+def test_what_it_says_does_not_depend_on_the_blocks(values, cuts):
+    core = make(AVector, 0, 2, blocksize=1000 if cuts is not None else 256, vector=wire(values))
+    run(core, 1000, cuts)
+    assert said(core) == [("started", 0), ("finished", 700)]
 
 
 def test_nothing_to_play_is_finished_at_once():
     core = make(AVector, 0, 1)
     assert not run(core, 256).any()
-    assert [what for what, _ in said(core)] == ["started", "finished"]
+    assert said(core) == [("started", 0), ("finished", 0)]
 
 
 def test_another_number_of_channels_goes_on(values):

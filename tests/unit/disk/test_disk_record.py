@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asmu_engine.protocol.errors import DiskError
+from asmu_engine.protocol.errors import DiskError, RingError
 from asmu_engine.shm.writer import RingWriter
 
 
@@ -114,16 +114,42 @@ def test_lost_frames_are_zeros_so_that_the_file_keeps_the_frame_axis(disk, ring,
     assert np.array_equal(read(path), frames)
 
 
-def test_frames_that_were_overwritten_before_the_start_asked_for_are_not_made_up(disk, make_ring, sound, tmp_path):
+def test_a_start_that_the_ring_has_lost_is_refused(disk, make_ring, sound, tmp_path):
     ring = make_ring(capacity=100)
     with RingWriter(ring) as writer:
         for first in range(0, 300, 50):
             writer.write(sound(50, first=first))
         path = tmp_path / "take.wav"
-        disk("record", job=1, ring=ring, path=str(path), start=120)
-        result = disk("stop", job=1)
-    assert (result["first"], result["frames"], result["lost_frames"]) == (200, 100, 0)
+        with pytest.raises(RingError, match="from 200 on") as refusal:
+            disk("record", job=1, ring=ring, path=str(path), start=199)
+        assert refusal.value.code == "ring_position"
+        assert not list(tmp_path.iterdir())
+        disk("record", job=2, ring=ring, path=str(path), start=200)
+        assert disk("stop", job=2)["frames"] == 100
     assert np.array_equal(read(path), sound(100, first=200))
+
+
+def test_a_start_to_come_begins_with_that_frame(disk, ring, writer, sound, tmp_path):
+    writer.write(sound(100))
+    disk("record", job=1, ring=ring, path=str(tmp_path / "take.wav"), start=333)
+    writer.write(sound(500, first=100))
+    result = disk("stop", job=1)
+    assert (result["first"], result["frames"], result["lost_frames"]) == (333, 267, 0)
+    assert np.array_equal(read(tmp_path / "take.wav"), sound(267, first=333))
+
+
+def test_a_start_that_never_comes_gives_a_file_without_frames(disk, ring, writer, sound, tmp_path):
+    writer.write(sound(100))
+    disk("record", job=1, ring=ring, path=str(tmp_path / "take.wav"), start=333)
+    assert disk("stop", job=1)["frames"] == 0
+
+
+def test_frames_from_before_the_tap_are_zeros(disk, ring, writer, sound, tmp_path):
+    disk("record", job=1, ring=ring, path=str(tmp_path / "take.wav"), start=40)
+    writer.write(sound(100), position=100)
+    result = disk("stop", job=1)
+    assert (result["first"], result["frames"], result["gaps"]) == (40, 160, [[40, 60, "absent"]])
+    assert np.array_equal(read(tmp_path / "take.wav")[60:], sound(100))
 
 
 def test_a_start_within_the_ring(disk, ring, writer, sound, tmp_path):

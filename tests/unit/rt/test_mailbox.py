@@ -65,3 +65,63 @@ def test_the_promised_position_is_the_one_of_effect_under_contention():
     thread.join()
     take_block(mailbox, position, 64)
     assert [at for at, _ in promised] == [edit.applied_at for _, edit in promised]
+
+
+def test_dated_edits_go_by_position_then_number_and_after_those_for_the_next_block():
+    mailbox = Mailbox()
+    late, second, first = PreparedEdit(at=90, tag=1), PreparedEdit(at=30, tag=3), PreparedEdit(at=30, tag=2)
+    for edit in (late, second, first):
+        mailbox.arm(edit)
+    at_once = PreparedEdit()
+    mailbox.post(at_once)
+    assert take_block(mailbox, 64, 64) == [at_once, first, second]
+    assert [edit.applied_at for edit in (first, second, late)] == [64, 64, None]
+    assert mailbox.cut(128) == 90
+
+
+def test_withdrawn_edits_come_back_in_their_order_and_are_never_taken():
+    mailbox = Mailbox()
+    edits = [PreparedEdit(at=at, tag=at) for at in (100, 300, 200)]
+    for edit in edits:
+        mailbox.arm(edit)
+    assert take_block(mailbox, 128, 64) == [edits[0]]
+    assert mailbox.withdraw() == [edits[2], edits[1]]
+    assert take_block(mailbox, 1000, 64) == []
+    assert mailbox.withdraw() == []
+    assert mailbox.cut(2000) == 2000
+
+
+def test_each_dated_edit_is_either_taken_or_withdrawn_under_contention():
+    mailbox = Mailbox()
+    armed: list[PreparedEdit] = []
+    back: list[PreparedEdit] = []
+    over = threading.Event()
+
+    def control() -> None:
+        for number in range(3000):
+            edit = PreparedEdit(at=mailbox.next_position + number % 200, tag=number)
+            armed.append(edit)
+            mailbox.arm(edit)
+            if number % 7 == 0:
+                given = mailbox.withdraw()
+                # From the moment on at which they are given back nothing takes them.
+                assert all(one.applied_at is None for one in given)
+                back.extend(given)
+        over.set()
+
+    thread = threading.Thread(target=control)
+    thread.start()
+    position = 0
+    taken: list[PreparedEdit] = []
+    while not over.is_set():
+        mailbox.begin(position, 64)
+        for cut in (0, 20, 40):
+            while (edit := mailbox.due(position + cut)) is not None:
+                taken.append(edit)
+        mailbox.end()
+        position += 64
+    thread.join()
+    taken += take_block(mailbox, position + 1000, 64)
+    assert {id(edit) for edit in taken}.isdisjoint({id(edit) for edit in back})
+    assert {id(edit) for edit in (*taken, *back)} == {id(edit) for edit in armed}
+    assert all(edit.applied_at is not None and edit.applied_at + 64 > edit.at for edit in taken)

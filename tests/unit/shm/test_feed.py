@@ -160,3 +160,43 @@ def test_reading_allocates_no_data(make_ring):
         finally:
             tracemalloc.stop()
     assert peak < 4096
+
+
+def loop_rows(reader: FeedReader, *blocks: int) -> list[int]:
+    """In which position of the feed a loop begins anew, as each block of so many frames is read."""
+    found = []
+    for frames in blocks:
+        got = len(take(reader, frames))
+        row = reader.loop_row(got)
+        if row >= 0:
+            found.append(reader.position - got + row)
+    return found
+
+
+def test_the_engine_sees_where_a_loop_begins_anew(feed, ramp):
+    writer, reader = feed
+    assert loop_rows(reader, 4) == []
+    writer.loop(0, 5)
+    writer.write(ramp(0, 16))
+    assert loop_rows(reader, 5) == []  # its first frame is no beginning anew
+    assert loop_rows(reader, 1, 3, 1, 1, 4) == [5, 10]
+    assert loop_rows(reader, 1) == [15]
+    assert loop_rows(reader, 4) == []  # there was nothing to read
+
+
+def test_a_loop_that_began_in_its_middle_or_is_shorter_than_a_block(feed, ramp):
+    writer, reader = feed
+    writer.loop(-3, 5)
+    writer.write(ramp(0, 12))
+    assert loop_rows(reader, 2, 1, 9) == [2, 7]
+    writer.loop(12, 1)
+    writer.write(ramp(12, 8))
+    assert loop_rows(reader, 4, 4) == [13, 16]  # of several in a block the first
+
+
+def test_a_loop_ends_with_its_writer(feed, ramp):
+    writer, reader = feed
+    writer.loop(0, 2)
+    with FeedWriter(writer.name) as other:
+        other.write(ramp(0, 8))
+        assert loop_rows(reader, 8) == []
