@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asmu_engine.config import EngineConfig
 from asmu_engine.host.child import Answer, Child, describe_exit
@@ -15,6 +15,7 @@ from asmu_engine.host.loop import Loop
 from asmu_engine.host.owner import Owner
 from asmu_engine.host.pulse import Pulse
 from asmu_engine.host.replay import in_parts
+from asmu_engine.protocol.device import parse_device
 from asmu_engine.protocol.errors import AsmuError, DeviceError, EngineError
 from asmu_engine.shm.status import StatusPage
 
@@ -25,6 +26,30 @@ CONFIGURE_SECONDS: Final = 30.0
 EDIT_SECONDS: Final = 30.0
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
+HORIZON_SECONDS: Final = 1.0
+"""So long before its frame the audio process has a scheduled transaction, at the least where the loop is not late."""
+
+
+class Ahead(Protocol):
+    """What brings transactions to the audio process before their frame; see `asmu_engine.host.arming`."""
+
+    def before_start(self, horizon: float) -> dict[str, Any]:
+        """What goes with the request that starts the device: transactions up to a frame position."""
+
+    def after_start(self, result: dict[str, Any] | None) -> None:
+        """The answer to that request; what it says of transactions is taken out of it."""
+
+    def taken(self, number: int, at: int) -> None:
+        """A transaction took effect at a frame position."""
+
+    def stopped(self) -> None:
+        """The device stands still."""
+
+    def down(self, position: int) -> None:
+        """The process died at a frame position."""
+
+    def look(self) -> None:
+        """There may be something to do."""
 
 
 class Audio:
@@ -40,6 +65,7 @@ class Audio:
         self.realtime: dict[str, Any] = {}
         self.restarts = 0
         self.child: Child | None = None
+        self.ahead: Ahead | None = None
         self._loop = loop
         self._config = config
         self._owner = owner
@@ -65,7 +91,7 @@ class Audio:
 
     def ask(self, message: dict[str, Any], answer: Answer, timeout: float | None = EDIT_SECONDS) -> None:
         """Send a request; EngineError when there is no process to answer it."""
-        if self.child is None or not self._up:
+        if self.child is None or not self.up:
             what = (
                 "failed and will not be started again; end this engine"
                 if self.state == "failed"
@@ -73,6 +99,30 @@ class Audio:
             )
             raise EngineError(f"the audio process {what}", code="engine_failed", where="audio", retry=self.state != "failed")
         self.child.request(message, answer, timeout)
+
+    @property
+    def up(self) -> bool:
+        """True while there is a process that answers."""
+        return self._up and self.child is not None and not self.child.ended
+
+    @property
+    def position(self) -> int:
+        """Frame position behind the newest frame."""
+        return self._pulse.position
+
+    def horizon(self) -> float | None:
+        """Up to which frame position the audio process is to have what is scheduled; None while the device does not run."""
+        if self.state != "running" or self._busy or not self.up:
+            return None
+        device = self.device or {}
+        return self._horizon(self._pulse.position, paced=bool(device.get("paced")), speed=float(device.get("speed") or 1.0))
+
+    def seconds_until(self, position: int) -> float | None:
+        """How long until a device that keeps time comes to a frame position; None where none runs."""
+        if self.state != "running" or not (self.device or {}).get("paced"):
+            return None
+        speed = float((self.device or {}).get("speed") or 1.0)
+        return (position - self._pulse.position) / (self._config.samplerate * speed)
 
     def start_device(self, message: dict[str, Any], answer: Answer) -> None:
         """Let the device run. `message` has inputs, outputs, end_block, drop, reset."""
@@ -82,6 +132,7 @@ class Audio:
 
         def started(result: dict[str, Any] | None, error: AsmuError | None) -> None:
             self._busy = ""
+            self._after_start(result)
             early, self._early_end = self._early_end, None
             if result is not None:
                 self._set_running(message, result)
@@ -89,7 +140,8 @@ class Audio:
                 self._end_position = (
                     None if blocks is None else result["position"] + (message["drop"] + blocks) * self._config.blocksize
                 )
-                self._owner.publish("device", {"event": "started", **result})
+                how = {key: message[key] for key in ("drop", "end_block", "reset")}
+                self._owner.publish("device", {"event": "started", **result, **how})
                 answer(result, None)
                 if early is not None:
                     self._take_end(early)
@@ -104,8 +156,17 @@ class Audio:
             answer(None, error)
 
         # After a loss the axis has run on, though nothing was processed.
-        self.ask({"do": "start", **message, "position": self._pulse.ahead(0.0, running=False)}, started, START_SECONDS)
-        self._busy, self._early_end = "start", None
+        self._send_start(message, self._pulse.ahead(0.0, running=False), started)
+
+    def reset_cores(self, drop: int, answer: Answer) -> None:
+        """Every core back to its start, all with the same frame; then `drop` silent blocks."""
+
+        def done(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is not None:
+                self._owner.publish("device", {"event": "reset", "position": int(result["at"]), "drop": drop})
+            answer(result, error)
+
+        self.ask({"do": "reset", "drop": drop}, done)
 
     def stop_device(self, answer: Answer) -> None:
         """Let the device stop; no error where it does not run."""
@@ -202,7 +263,7 @@ class Audio:
     def _restart_device(self) -> None:
         self._resume = False
         position = self._pulse.ahead(0.0, running=True)
-        message = {**self._started, "reset": False, "drop": 0, "position": position}
+        message = {**self._started, "reset": False, "drop": 0}
         if self._end_position is not None:
             left = (self._end_position - position) // self._config.blocksize
             if left < 1:
@@ -212,6 +273,7 @@ class Audio:
 
         def restarted(result: dict[str, Any] | None, error: AsmuError | None) -> None:
             self._busy = ""
+            self._after_start(result)
             early, self._early_end = self._early_end, None
             if self.state != "running":
                 return
@@ -228,9 +290,32 @@ class Audio:
             )
             if early is not None:
                 self._take_end(early)
+            elif self.ahead is not None:
+                self.ahead.look()
 
-        self.ask({"do": "start", **message}, restarted, START_SECONDS)
+        self._send_start(message, position, restarted)
+
+    def _send_start(self, message: dict[str, Any], position: int, answer: Answer) -> None:
+        ahead: dict[str, Any] = {}
+        if self.ahead is not None:
+            spec = parse_device(self._config.device)
+            # What a device without a clock comes to before anything else can reach it is all that there is.
+            speed = float(getattr(spec, "speed", 1.0))
+            horizon = self._horizon(position, paced=spec.kind != "offline" and speed > 0.0, speed=speed)
+            ahead = self.ahead.before_start(horizon)
+        try:
+            self.ask({"do": "start", **message, "position": position, **ahead}, answer, START_SECONDS)
+        except AsmuError:
+            self._after_start(None)
+            raise
         self._busy, self._early_end = "start", None
+
+    def _after_start(self, result: dict[str, Any] | None) -> None:
+        if self.ahead is not None:
+            self.ahead.after_start(result)
+
+    def _horizon(self, position: int, *, paced: bool, speed: float) -> float:
+        return position + HORIZON_SECONDS * self._config.samplerate * speed if paced else float("inf")
 
     def _ended(self, status: int) -> None:
         self._up = False
@@ -239,10 +324,12 @@ class Audio:
             done, self._on_closed = self._on_closed, None
             done()
             return
+        position = self._pulse.position
+        if self.ahead is not None:
+            self.ahead.down(position)
         if self.state == "failed":
             return
         self._owner.audio_down()
-        position = self._pulse.position
         self._owner.publish("engine", {"event": "audio_ended", "status": describe_exit(status), "position": position})
         _log.warning("the audio process ended (%s) at frame %d", describe_exit(status), position)
         if not self._ended_for_loss and self._deaths.add():
@@ -279,6 +366,8 @@ class Audio:
                 self._take_end(str(message.get("reason", "")))
         elif what == "realtime":
             self.realtime = dict(message.get("realtime") or {})
+        elif what == "taken" and self.ahead is not None:
+            self.ahead.taken(int(message["tag"]), int(message["at"]))
         elif what == "xrun":
             self._owner.publish("xrun", message)
         else:
@@ -301,6 +390,8 @@ class Audio:
     def _set_stopped(self, state: str, reason: str) -> None:
         self.device = None
         self._owner.device_running(None)
+        if self.ahead is not None:
+            self.ahead.stopped()
         self._set_state(state, reason)
 
     def _set_state(self, state: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asmu_engine
 from asmu_engine.host.child import Answer
@@ -12,10 +12,14 @@ from asmu_engine.host.clients import Client
 from asmu_engine.host.handling import Handlers
 from asmu_engine.host.processes import child_facts, resident_bytes
 from asmu_engine.protocol import messages
-from asmu_engine.protocol.version import PROTOCOL_VERSION
+from asmu_engine.protocol.errors import EngineError
+from asmu_engine.protocol.version import BEAT_SECONDS, PROTOCOL_VERSION, SILENT_SECONDS
 
 if TYPE_CHECKING:
     from asmu_engine.host.engine import Engine
+
+MAX_SERVICES: Final = 16
+"""Services that one client offers."""
 
 
 class ClientHandlers:
@@ -26,20 +30,85 @@ class ClientHandlers:
         self._begun = time.monotonic()
         self.handlers: Handlers = {
             messages.Hello: self._hello,
+            messages.Goodbye: self._goodbye,
             messages.Ping: lambda request, client, answer: answer({}, None),
             messages.Status: lambda request, client, answer: answer(self.status(), None),
+            messages.Snapshot: self._snapshot,
+            messages.Lease: self._lease,
+            messages.Release: self._release,
+            messages.Announce: self._announce,
             messages.Shutdown: lambda request, client, answer: engine.end(answer),
         }
 
-    def check(self) -> None:
-        """Note who has left."""
-        for client in self._engine.clients.forget_dead():
-            self._engine.publish("client", {"event": "left", **client.facts()})
-
     def _hello(self, request: messages.Hello, client: Client, answer: Answer) -> None:
-        client.name, client.pid = request.name, request.pid
-        self._engine.publish("client", {"event": "joined", **client.facts()})
-        answer({**self.facts(), "client": client.id}, None)
+        self._engine.presence.joined(client, resumed=bool(request.resume) or client.away is not None)
+        position, monotonic_ns, utc_ns, _ = self._engine.page.clock()
+        own = {
+            "client": client.id,
+            "role": client.role,
+            "token": client.token,
+            "grace": client.grace,
+            "beat_seconds": BEAT_SECONDS,
+            "silent_seconds": SILENT_SECONDS,
+            "clock": {"frame_position": position, "monotonic_ns": monotonic_ns, "utc_ns": utc_ns},
+            "numbers": dict(self._engine.events.numbers),
+            "endpoints": {"events_port": client.line.endpoint.events_port if client.line else None, "services": self._services()},
+        }
+        answer({**self.facts(), **own}, None)
+
+    def _goodbye(self, request: messages.Goodbye, client: Client, answer: Answer) -> None:
+        if self._engine.ending:
+            answer({}, None)  # all goes anyhow
+        else:
+            self._engine.presence.leave(client, lambda: answer({}, None), final=True)
+
+    def _snapshot(self, request: messages.Snapshot, client: Client, answer: Answer) -> None:
+        def look() -> None:
+            result = {
+                "status": self.status(),
+                "patch": self._engine.patch_facts(),
+                "scheduled": self._engine.scheduled_facts(),
+                "numbers": dict(self._engine.events.numbers),
+            }
+            answer(result, None)
+
+        self._engine.in_turn(look, answer)
+
+    def _lease(self, request: messages.Lease, client: Client, answer: Answer) -> None:
+        def lease() -> None:
+            self._engine.owners.lease(client, request.nodes, request.outputs)
+            answer(self._engine.leases.of(client), None)
+
+        self._engine.in_turn(lease, answer)
+
+    def _release(self, request: messages.Release, client: Client, answer: Answer) -> None:
+        def release() -> None:
+            self._engine.leases.release(client, request.nodes, request.outputs)
+            answer(self._engine.leases.of(client), None)
+
+        self._engine.in_turn(release, answer)
+
+    def _announce(self, request: messages.Announce, client: Client, answer: Answer) -> None:
+        if not request.endpoint:
+            client.services.pop(request.service, None)
+        elif request.service not in client.services and len(client.services) >= MAX_SERVICES:
+            raise EngineError(
+                f"this client offers {MAX_SERVICES} services, which is the limit; take one back with an empty endpoint",
+                code="engine_state",
+                where=request.service,
+            )
+        else:
+            client.services[request.service] = {"endpoint": request.endpoint, "facts": request.facts}
+        what = {"service": request.service, "endpoint": request.endpoint, "facts": request.facts, "client": client.id}
+        self._engine.publish("client", {"event": "announced", **what})
+        answer({}, None)
+
+    def _services(self) -> list[dict[str, Any]]:
+        return [
+            {"service": service, **offered, "client": client.id}
+            for client in self._engine.clients.present()
+            for service, offered in client.services.items()
+        ]
 
     def facts(self) -> dict[str, Any]:
         """What a client must know of the engine."""
@@ -70,7 +139,9 @@ class ClientHandlers:
                 "audio": child_facts(engine.audio.child, engine.audio.restarts),
                 "disk": child_facts(engine.jobs.child, engine.jobs.restarts),
             },
-            "clients": [present.facts() for present in engine.clients.present()],
+            "clients": [{**client.facts(), "leases": engine.leases.of(client)} for client in engine.clients.present()],
+            "services": self._services(),
+            "owners": engine.owners.all(),
             "jobs": engine.jobs.facts(),
             "said": engine.said(),
             "uptime": time.monotonic() - self._begun,

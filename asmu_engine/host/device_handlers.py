@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from asmu_engine.config import EngineConfig
@@ -11,6 +12,7 @@ from asmu_engine.host.clients import Client
 from asmu_engine.host.handling import Handlers
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.patch import Patch
+from asmu_engine.host.transactions import Transactions
 from asmu_engine.protocol import messages
 from asmu_engine.protocol.errors import AsmuError, DeviceError
 
@@ -18,9 +20,10 @@ from asmu_engine.protocol.errors import AsmuError, DeviceError
 class DeviceHandlers:
     """Leads them to the audio process; what depends on the patch waits for its turn among the transactions."""
 
-    def __init__(self, config: EngineConfig, patch: Patch, lane: Lane, audio: Audio) -> None:
+    def __init__(self, config: EngineConfig, patch: Patch, transactions: Transactions, lane: Lane, audio: Audio) -> None:
         self._config = config
         self._patch = patch
+        self._transactions = transactions
         self._lane = lane
         self._audio = audio
         self.handlers: Handlers = {
@@ -57,11 +60,21 @@ class DeviceHandlers:
             else:
                 answer(result, None)
 
-        def work() -> None:
-            self._check_channels(inputs, outputs)
-            self._audio.start_device(message, started)
+        def work(done: Callable[[], None]) -> None:
+            def ended(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+                try:
+                    started(result, error)
+                finally:
+                    done()
 
-        self._lane.in_turn(work, answer)
+            try:
+                self._check_channels(inputs, outputs)
+                self._audio.start_device(message, ended)
+            except AsmuError as error:
+                answer(None, error)
+                done()
+
+        self._transactions.by_itself(work)
 
     def _check_channels(self, inputs: list[int] | None, outputs: list[int] | None) -> None:
         for side, used, there in zip(("input", "output"), self._patch.used_channels(), (inputs, outputs), strict=True):
@@ -78,7 +91,17 @@ class DeviceHandlers:
         self._lane.in_turn(lambda: self._audio.ask({"do": "step", "blocks": request.blocks}, answer, None), answer)
 
     def _reset(self, request: messages.Reset, client: Client, answer: Answer) -> None:
-        self._lane.in_turn(lambda: self._audio.ask({"do": "reset", "drop": request.drop}, answer), answer)
+        def work(done: Callable[[], None]) -> None:
+            def ended(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+                answer(result, error)
+                done()
+
+            try:
+                self._audio.reset_cores(request.drop, ended)
+            except AsmuError as error:
+                ended(None, error)
+
+        self._transactions.by_itself(work)
 
     def _fault(self, request: messages.Fault, client: Client, answer: Answer) -> None:
         self._audio.ask({"do": "fault", "fault": request.fault, "blocks": request.blocks, "frames": request.frames}, answer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from asmu_engine.host.child import Answer
@@ -11,14 +10,22 @@ from asmu_engine.host.handling import Handlers
 from asmu_engine.host.jobs import Jobs
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.patch import Patch
+from asmu_engine.host.recordings import RecordingFolder
 from asmu_engine.protocol import messages
-from asmu_engine.protocol.errors import PatchError, ProtocolError
+from asmu_engine.protocol.errors import PatchError
 
 
 class DiskHandlers:
-    """Checks node and path, then leaves the rest to the jobs."""
+    """Checks node and path, then leaves the rest to the jobs.
 
-    def __init__(self, patch: Patch, lane: Lane, jobs: Jobs) -> None:
+    Parameters
+    ----------
+    recordings
+        The folder that clients of other machines reach; empty for none.
+    """
+
+    def __init__(self, patch: Patch, lane: Lane, jobs: Jobs, recordings: str = "") -> None:
+        self._folder = RecordingFolder(recordings)
         self._patch = patch
         self._lane = lane
         self._jobs = jobs
@@ -31,11 +38,20 @@ class DiskHandlers:
         }
 
     def _record(self, request: messages.Record, client: Client, answer: Answer) -> None:
-        command = {"path": request.path, "format": request.format, "subtype": request.subtype, "tags": request.tags}
+        path = self._folder.path(request.path, remote=client.remote)
+        command: dict[str, Any] = {
+            "path": path,
+            "format": request.format,
+            "subtype": request.subtype,
+            "tags": request.tags,
+        }
+        if request.at is not None:
+            command["start"] = request.at
         self._begin(request, client, answer, kind="record", ring="tap", command=command)
 
     def _play(self, request: messages.Play, client: Client, answer: Answer) -> None:
-        command = {"path": request.path, "loop": request.loop, "start": request.start}
+        path = self._folder.path(request.path, remote=client.remote)
+        command = {"path": path, "loop": request.loop, "start": request.start}
         self._begin(request, client, answer, kind="play", ring="feed", command=command)
 
     def _begin(
@@ -48,13 +64,6 @@ class DiskHandlers:
         ring: Literal["tap", "feed"],
         command: dict[str, Any],
     ) -> None:
-        if not Path(request.path).is_absolute() or "\0" in request.path:
-            raise ProtocolError(
-                f"path {request.path!r} is not absolute; the engine does not know the client's working directory",
-                code="bad_message",
-                where="path",
-            )
-
         def work() -> None:
             node = self._patch.nodes.get(request.node)
             if node is None:
@@ -63,6 +72,15 @@ class DiskHandlers:
                 raise PatchError(
                     f"{request.node} is a {node.kind.name}; to {kind} takes a {ring}", code="unknown_node", where=request.node
                 )
-            self._jobs.begin(kind, answer, node=node.name, ring=node.ring, client=client.label, command=command)
+            self._jobs.begin(
+                kind,
+                answer,
+                node=node.name,
+                ring=node.ring,
+                client=client.label,
+                command=command,
+                client_id=client.id,
+                keep=isinstance(request, messages.Record) and request.keep,
+            )
 
         self._lane.in_turn(work, answer)

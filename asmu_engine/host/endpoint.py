@@ -19,8 +19,13 @@ HARD_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 QUEUE_MESSAGES: Final = 1000
 """Answers and events that wait for one client; more are dropped."""
 
+QUEUE_REQUESTS: Final = 32
+"""Requests of one client that wait to be read; then its own queue fills. They may be large, so these are few."""
+
 _HEARTBEAT_MS: Final = 1000
-_HEARTBEAT_TIMEOUT_MS: Final = 3000
+_HEARTBEAT_TIMEOUT_MS: Final[dict[int, int]] = {zmq.ROUTER: 2000, zmq.PUB: 10_000}
+"""Of requests it decides, with what `presence` adds, how soon a client that is gone is noticed: within 5 s. Of events only when
+the memory of one is freed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class Endpoint(Protocol):
     requests: zmq.Socket[bytes]
     events: zmq.Socket[bytes]
 
+    @property
+    def events_port(self) -> int | None:
+        """TCP port of the events for who came in here; None where they are found by name."""
+
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, without waiting: its sender, and its frames beside the sender's identity; None without one."""
 
@@ -58,6 +67,19 @@ class Endpoint(Protocol):
         """Close both sockets; what is on its way gets at most so many seconds."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """The way to one client: its answers go where its request came from, in the same envelope."""
+
+    endpoint: Endpoint
+    peer: Peer
+    envelope: tuple[bytes, ...] = ()
+
+    def send(self, message: bytes) -> bool:
+        """Send without waiting; False when nobody is at the other end."""
+        return self.endpoint.send(self.peer, [*self.envelope, message])
+
+
 def open_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     """A socket with the limits that hold for all clients."""
     socket: zmq.Socket[bytes] = context.socket(kind)
@@ -66,8 +88,9 @@ def open_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     socket.setsockopt(zmq.MAXMSGSIZE, HARD_MESSAGE_BYTES)
     # Answered by the peer's ZeroMQ, whatever its Python is doing: so a connection ends exactly when the peer is gone or stopped.
     socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS.get(kind, _HEARTBEAT_TIMEOUT_MS[zmq.PUB]))
     if kind == zmq.ROUTER:
+        socket.rcvhwm = QUEUE_REQUESTS
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # full or gone shows as an error, not as silence
     return socket
 
@@ -103,6 +126,11 @@ class LocalEndpoint:
         except BaseException:
             self.close(0)
             raise
+
+    @property
+    def events_port(self) -> int | None:
+        """None: clients find both sockets in the engine's folder."""
+        return None
 
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, or None."""

@@ -16,17 +16,24 @@ from asmu_engine.host.disk_handlers import DiskHandlers
 from asmu_engine.host.events import Events, Topic
 from asmu_engine.host.handling import Handlers
 from asmu_engine.host.history import History
+from asmu_engine.host.history_handlers import HistoryHandlers
 from asmu_engine.host.jobs import Jobs
+from asmu_engine.host.journal import Journal
+from asmu_engine.host.key_handlers import KeyHandlers
 from asmu_engine.host.lane import Lane
+from asmu_engine.host.leases import Leases
 from asmu_engine.host.loop import Loop
 from asmu_engine.host.owners import Owners
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.patch_handlers import PatchHandlers
+from asmu_engine.host.presence import CHECK_SECONDS, Presence
 from asmu_engine.host.rings import Rings
+from asmu_engine.host.schedule_handlers import ScheduleHandlers
 from asmu_engine.host.transactions import Transactions
 from asmu_engine.protocol import messages
 from asmu_engine.protocol.catalogue import Kind
 from asmu_engine.protocol.errors import AsmuError, EngineError
+from asmu_engine.protocol.keys import KeyRing
 from asmu_engine.shm.status import StatusPage
 
 _log = logging.getLogger(__name__)
@@ -35,7 +42,8 @@ AUDIO_END_SECONDS: Final = 2.0
 DISK_END_SECONDS: Final = 10.0
 LAST_RESORT_SECONDS: Final = 2.0
 """Grace beyond both, should the end itself fail: a host never stays because it cannot end."""
-CLIENT_CHECK_SECONDS: Final = 1.0
+_TO_THE_END: Final = (messages.Shutdown, messages.Status, messages.Ping, messages.Goodbye)
+"""What is still answered while the engine ends."""
 
 
 class Engine:
@@ -70,32 +78,49 @@ class Engine:
         self._lane = Lane()
         self._lane.pause()
         self._rings = Rings(config.name, config.samplerate, config.ring_seconds)
-        self.owners = Owners()
-        self.history = History(self.patch)
+        self.leases = Leases(self.patch)
+        self.owners = Owners(self.patch, self.leases, self.clients.get)
+        self._journal = Journal(config.journal, config, self._journal_failed) if config.journal else None
+        self.history = History(self.patch, self._journal)
         self.jobs = Jobs(loop, self.events)
         self.audio = Audio(loop, config, self.page, self)
         self._transactions = Transactions(
+            loop=loop,
             patch=self.patch,
             rings=self._rings,
             lane=self._lane,
+            audio=self.audio,
             events=self.events,
             owners=self.owners,
             history=self.history,
-            ask_audio=self.audio.ask,
             on_drop=self.jobs.ring_dropped,
         )
+        self.presence = Presence(
+            clients=self.clients,
+            patch=self.patch,
+            owners=self.owners,
+            leases=self.leases,
+            jobs=self.jobs,
+            events=self.events,
+            submit=self._transactions.submit,
+            withdraw=self._transactions.withdraw,
+        )
+        self.keys = KeyRing()
         self._ending: list[Answer] | None = None
         self._said: dict[str, dict[str, int]] = {}
         self._client_handlers = ClientHandlers(self)
-        self._device_handlers = DeviceHandlers(config, self.patch, self._lane, self.audio)
-        self._patch_handlers = PatchHandlers(self.patch, self._lane)
+        self._device_handlers = DeviceHandlers(config, self.patch, self._transactions, self._lane, self.audio)
+        self._patch_handlers = PatchHandlers(self.patch, self._lane, self.owners)
         self._handlers: Handlers = {
             **self._client_handlers.handlers,
             **self._device_handlers.handlers,
             **self._patch_handlers.handlers,
-            **DiskHandlers(self.patch, self._lane, self.jobs).handlers,
+            **ScheduleHandlers(self._transactions).handlers,
+            **HistoryHandlers(self.history, self._transactions).handlers,
+            **DiskHandlers(self.patch, self._lane, self.jobs, config.recordings).handlers,
+            **KeyHandlers(self.keys).handlers,
         }
-        loop.every(CLIENT_CHECK_SECONDS, self._client_handlers.check)
+        loop.every(CHECK_SECONDS, self._look_after_clients)
 
     def launch(self) -> None:
         """Start the audio process."""
@@ -112,12 +137,47 @@ class Engine:
 
     def handle(self, request: messages.Request, client: Client, size: int, answer: Answer) -> None:
         """Do one request; see `server.Handler`."""
-        if self._ending is not None and not isinstance(request, (messages.Shutdown, messages.Status, messages.Ping)):
+        if self._ending is not None and not isinstance(request, _TO_THE_END):
             raise EngineError(f"engine {self.config.name!r} is ending", code="engine_gone", where=self.config.name)
+        if not isinstance(request, messages.Hello):
+            self.presence.back(client)
+        self._check_player(request, client)
+        if self._journal is not None:
+            answer = self._journal.watch(request, lambda: self.page.counter("frame_position"), answer)
         if isinstance(request, messages.Transaction):
             self._transactions.submit(request, client, size, answer)
         else:
             self._handlers[type(request)](request, client, answer)
+
+    def _check_player(self, request: messages.Request, client: Client) -> None:
+        """What is played is as much a part of a leased feed as its values are."""
+        if isinstance(request, messages.Play):
+            self.leases.check_node(client, request.node)
+        elif isinstance(request, (messages.Seek, messages.JobStop)):
+            for job in self.jobs.open():
+                if job.job == request.job and job.kind == "play":
+                    self.leases.check_node(client, job.node)
+
+    def _look_after_clients(self) -> None:
+        if self._ending is None:
+            self.presence.check()
+
+    def in_turn(self, work: Callable[[], None], answer: Answer) -> None:
+        """Do something between the transactions that came before it and those that come after; `answer` gets what it raises."""
+        self._lane.in_turn(work, answer)
+
+    def patch_facts(self) -> dict[str, Any]:
+        """The patch as `patch` answers it."""
+        return self._patch_handlers.facts()
+
+    @property
+    def ending(self) -> bool:
+        """True from when the end was asked for."""
+        return self._ending is not None
+
+    def scheduled_facts(self) -> list[dict[str, Any]]:
+        """What waits for its frame position, as `scheduled` answers it."""
+        return self._transactions.schedule.facts()
 
     def end(self, answer: Answer | None = None) -> None:
         """End everything in order: device, recordings, processes. `answer` comes when all have ended."""
@@ -141,7 +201,9 @@ class Engine:
         self._on_ended()
 
     def close(self) -> None:
-        """Detach from the counters page."""
+        """Finish the journal, and detach from the counters page."""
+        if self._journal is not None:
+            self._journal.close(self.page.counter("frame_position"))
         self.page.close()
 
     # -- what the audio process's supervisor calls ----------------------------------------------------------------
@@ -184,7 +246,14 @@ class Engine:
         """One event; what cores say of themselves is kept for those who ask later."""
         if fields.get("event") == "node":
             self._said.setdefault(str(fields["node"]), {})[str(fields["what"])] = int(fields["position"])
+        if self._journal is not None:
+            self._journal.note(topic, fields)
         self.events.publish(topic, fields)
+
+    def _journal_failed(self, fields: dict[str, Any]) -> None:
+        """From any thread: lines of the journal are being lost."""
+        _log.error("the journal is not whole: %(reason)s", fields)
+        self._loop.post(lambda: self.events.publish("engine", {"event": "journal_failed", **fields}))
 
     def said(self) -> dict[str, dict[str, int]]:
         """By node in the patch: what its core said of itself, with the frame position at which it last did."""

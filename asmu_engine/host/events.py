@@ -1,23 +1,4 @@
-"""Events to whoever subscribes: numbered, never waiting for anyone.
-
-======= ================== ==================================================================================
-topic   event              fields
-======= ================== ==================================================================================
-engine  state              state, reason, position
-engine  audio_ended        status (how the process ended), position
-engine  audio_restarted    position, gap (frames that were lost), restarts
-engine  ending
-patch   edited             author, edits (how many), revision, at, and rings of new nodes
-device  started            device, samplerate, blocksize, position
-device  device_lost        reason, position, device
-xrun    xrun               flags, lost, position, block
-node    core_failed, …     node, position, and what the core had to say
-disk    job                job, kind, node, path, client, state, and the fields of the job's status
-disk    disk_ended         status
-disk    disk_restarted     restarts, jobs (those that go on)
-client  joined, left       id, name, pid
-======= ================== ==================================================================================
-"""
+"""Events to whoever subscribes: numbered, never waiting for anyone. What each carries is in `asmu_engine.protocol.topics`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ MAX_FINISHED: Final = 256
 
 @dataclass
 class Job:
-    """One recording or player. `command` is what the disk process was told, `progress` the last that it told."""
+    """One recording or player. `command` is what the disk process was told, `progress` the last that it told.
+
+    `client` is the name of who began it, `client_id` its id; `keep`: it outlives that client.
+    """
 
     job: int
     kind: Literal["record", "play"]
@@ -31,6 +34,8 @@ class Job:
     ring: str
     client: str
     command: dict[str, Any]
+    client_id: str = ""
+    keep: bool = False
     state: str = "starting"
     progress: dict[str, Any] = field(default_factory=dict)
     stopping: list[Answer] = field(default_factory=list)
@@ -61,20 +66,29 @@ class Jobs:
         loop.every(1.0, self._watch)
 
     def begin(
-        self, kind: Literal["record", "play"], answer: Answer, *, node: str, ring: str, client: str, command: dict[str, Any]
+        self,
+        kind: Literal["record", "play"],
+        answer: Answer,
+        *,
+        node: str,
+        ring: str,
+        client: str,
+        command: dict[str, Any],
+        client_id: str = "",
+        keep: bool = False,
     ) -> None:
         """Start a job on a ring; `answer` gets its number when it runs."""
         if kind == "play":
-            for other in self._jobs.values():
-                if other.kind == "play" and other.ring == ring and other.open:
+            for other in self.open():
+                if other.kind == "play" and other.ring == ring:
                     raise DiskError(
                         f"{node} is already fed by job {other.job}, from {other.command['path']}; stop that first",
-                        code="disk_failed",
+                        code="feed_in_use",
                         where=node,
                         retry=True,
                     )
         child = self._running_child()
-        job = Job(next(self._numbers), kind, node, ring, client, command)
+        job = Job(next(self._numbers), kind, node, ring, client, command, client_id, keep)
 
         def begun(result: dict[str, Any] | None, error: AsmuError | None) -> None:
             if result is None:
@@ -84,7 +98,7 @@ class Jobs:
             job.progress.update(result)
             if job.state == "starting":  # a short file may have been played to its end by now
                 job.state = "running"
-            answer({**result, "job": job.job}, None)
+            answer(job.facts(), None)
 
         child.request({"do": kind, "job": job.job, "ring": ring, **command}, begun, COMMAND_SECONDS)
         self._jobs[job.job] = job
@@ -136,17 +150,21 @@ class Jobs:
 
     def stop_recordings(self, reason: str) -> None:
         """The engine cannot go on: every recording takes what its ring holds and closes its file."""
-        for job in list(self._jobs.values()):
-            if job.kind == "record" and job.open:
+        for job in self.open():
+            if job.kind == "record":
                 job.progress["reason"] = reason
                 self.stop(job.job, lambda result, error: None)
 
     def ring_dropped(self, ring: str) -> None:
         """The node of a ring was removed: its jobs end."""
-        for job in list(self._jobs.values()):
-            if job.ring == ring and job.open:
+        for job in self.open():
+            if job.ring == ring and not job.stopping:  # else it ends already, for another reason
                 job.progress["reason"] = "its node was removed"
                 self.stop(job.job, lambda result, error: None)
+
+    def open(self) -> list[Job]:
+        """Those that go on."""
+        return [job for job in self._jobs.values() if job.open]
 
     def facts(self) -> list[dict[str, Any]]:
         """All jobs that are open, and the last that are not."""
@@ -159,9 +177,8 @@ class Jobs:
             done()
             return
         self._on_closed = done
-        for job in list(self._jobs.values()):
-            if job.open:
-                self.stop(job.job, lambda result, error: None)
+        for job in self.open():
+            self.stop(job.job, lambda result, error: None)
         child.request({"do": "quit"}, lambda result, error: None, None)
         child.close_pipe()
         self._loop.later(patience, child.kill)
@@ -195,7 +212,7 @@ class Jobs:
             return
         _log.warning("the disk process ended (%s)", describe_exit(status))
         self._events.publish("disk", {"event": "disk_ended", "status": describe_exit(status)})
-        open_jobs = [job for job in self._jobs.values() if job.open]
+        open_jobs = self.open()
         if not open_jobs:
             return
         try:

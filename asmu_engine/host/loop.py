@@ -57,6 +57,11 @@ class Loop:
         self._handlers[zmq_socket] = handler
         self._poller.register(zmq_socket, zmq.POLLIN)
 
+    def remove_socket(self, zmq_socket: zmq.Socket[bytes]) -> None:
+        """Take no more notice of a socket; it may be closed then."""
+        del self._handlers[zmq_socket]
+        self._poller.unregister(zmq_socket)
+
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Make a call once, after at least so many seconds."""
         timer = Timer(time.monotonic() + seconds, call)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -19,10 +20,13 @@ import zmq
 
 import asmu_engine
 from asmu_engine.config import EngineConfig, make_config
+from asmu_engine.host.announce import Announcement, announce
 from asmu_engine.host.claim import claim_engine, release_engine
-from asmu_engine.host.endpoint import Endpoint, LocalEndpoint
+from asmu_engine.host.endpoint import LocalEndpoint
 from asmu_engine.host.engine import Engine
+from asmu_engine.host.footprint import settle
 from asmu_engine.host.loop import Loop
+from asmu_engine.host.remote import RemoteEndpoint
 from asmu_engine.host.server import Server
 from asmu_engine.protocol.errors import AsmuError, ConfigError, EngineError
 from asmu_engine.protocol.pipe import MessagePipe
@@ -36,6 +40,9 @@ OWNER_CHECK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 0.3
 SWITCH_SECONDS: Final = 0.0005
 """The threads that serve the children's pipes must not wait long for the loop's thread."""
+
+PRIVATE_UMASK: Final = 0o077
+"""What the engine's processes write, recordings above all, belongs to their user alone."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,18 +58,29 @@ class Host:
         self._parent = os.getppid()
         self._error: AsmuError | None = None
         self._claim: EngineClaim = claim_engine(config.name)
+        settle()
         self._context = zmq.Context(io_threads=1)
+        self._local: LocalEndpoint | None = None
+        self._remote: RemoteEndpoint | None = None
+        self._announcement: Announcement | None = None
         try:
             create_status(config.name).close()
             self._engine = Engine(self._loop, config, private=private, on_ready=self._ready, on_ended=self._loop.stop)
+            if config.listen:
+                self._remote = RemoteEndpoint(config.listen, self._engine.keys)  # a port that is taken is said at once
             self._engine.launch()  # first of all: it takes longest, and the rest is done meanwhile
+            self._server = Server(self._engine.clients, self._engine.handle)
             self._local = LocalEndpoint(self._context, self._claim.folder)
+            self._engine.events.attach(self._local.events)
+            self._loop.add_socket(self._local.requests, partial(self._server.read, self._local))
+            if self._remote is not None:
+                self._remote.serve(self._loop, self._server.read, self._engine.events)
+            if config.announce:
+                self._announcement = announce(config.name, self._remote)
         except BaseException:
-            self._context.term()
+            self._close_sockets(0)
             release_engine(self._claim)
             raise
-        self._server = Server(self._engine.clients, self._engine.handle)
-        self._serve(self._local)
 
     def run(self) -> int:
         """Serve until the end; the exit status."""
@@ -72,23 +90,28 @@ class Host:
         finally:
             failed = self._engine.audio.state == "failed"
             self._engine.close()
-            self._local.close(LINGER_SECONDS)
-            self._context.term()
+            self._close_sockets(LINGER_SECONDS)
             release_engine(self._claim)
             self._loop.close()
         if self._error is not None:
             raise self._error
         return EXIT_AUDIO_FAILED if failed else EXIT_OK
 
-    def _serve(self, endpoint: Endpoint) -> None:
-        self._engine.events.attach(endpoint.events)
-        self._loop.add_socket(endpoint.requests, lambda: self._server.read(endpoint))
+    def _close_sockets(self, linger: float) -> None:
+        if self._announcement is not None:
+            self._announcement.close()
+        if self._remote is not None:
+            self._remote.close(linger)
+        if self._local is not None:
+            self._local.close(linger)
+        self._context.term()
 
     def _ready(self, error: AsmuError | None) -> None:
         if error is not None:
             self._error = error
             self._engine.end()
             return
+        assert self._local is not None
         info = EngineInfo(
             name=self._config.name,
             pid=os.getpid(),
@@ -96,6 +119,8 @@ class Host:
             requests=self._local.requests_endpoint,
             events=self._local.events_endpoint,
             private=self._private,
+            listen=self._remote.requests_endpoint if self._remote else "",
+            listen_events=self._remote.events_endpoint if self._remote else "",
         )
         self._claim.publish(info)
         if self._config.autostart:
@@ -154,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s: %(message)s")
     sys.setswitchinterval(SWITCH_SECONDS)
+    os.umask(PRIVATE_UMASK)
     pipe = MessagePipe.of_this_process() if given.stdin else None
     try:
         config, private = _handshake(pipe) if pipe is not None else (_config(given), False)
@@ -183,6 +209,20 @@ def _handshake(pipe: MessagePipe) -> tuple[EngineConfig, bool]:
     return make_config(**message["config"]), bool(message.get("private", False))
 
 
+_ARGUMENTS: Final = (
+    "name",
+    "device",
+    "samplerate",
+    "blocksize",
+    "ring_seconds",
+    "autostart",
+    "listen",
+    "recordings",
+    "journal",
+    "announce",
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m asmu_engine", description="Run an audio engine until it is stopped.")
     parser.add_argument("--stdin", action="store_true", help="take the settings from a message on stdin and answer on stdout")
@@ -195,14 +235,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plugin", action="append", metavar="MODULE", help="module or .py file with cores of your own; may be repeated"
     )
+    parser.add_argument("--listen", metavar="tcp://ADDRESS:PORT", help="let clients of other machines in, each with a key")
+    parser.add_argument("--recordings", metavar="FOLDER", help="the only folder that clients of other machines reach")
+    parser.add_argument("--journal", metavar="FILE", help="append every transaction there, for asmu replay")
+    parser.add_argument("--announce", action="store_true", default=None, help="tell the local network of this engine (zeroconf)")
     parser.add_argument("--autostart", action="store_true", default=None, help="run the device at once")
     return parser
 
 
 def _config(given: argparse.Namespace) -> EngineConfig:
-    values: dict[str, Any] = {
-        key: getattr(given, key) for key in ("name", "device", "samplerate", "blocksize", "ring_seconds", "autostart")
-    }
+    values: dict[str, Any] = {key: getattr(given, key) for key in _ARGUMENTS}
     if given.plugin:
         values["plugins"] = tuple(given.plugin)
     return make_config(given.config, **values)

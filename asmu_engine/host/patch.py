@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from asmu_engine.host.change import Change, add_edit, connect_edit, set_edit
+from asmu_engine.host.change import Change, Step, add_edit, connect_edit, set_edit
 from asmu_engine.host.node import Node, channels_of, device_nodes, find_cycle
 from asmu_engine.host.values import checked_values, shown_values, stretched_values
 from asmu_engine.protocol.catalogue import Kind, Value
@@ -21,8 +21,9 @@ class Patch:
     """Nodes and connections, with the checks of every edit.
 
     A transaction either changes structure, then `apply` changes the patch and returns how to take that back; or it
-    only sets parameters and makes calls, then `check` changes nothing and `Change.commit` does. So any number of
-    the latter can be on their way to the audio process while the patch still shows what it really runs.
+    only sets parameters and makes calls, then `check` changes nothing and `Change.redo` does. So any number of
+    the latter can be on their way to the audio process while the patch still shows what it really runs: the present, also while
+    the audio process has transactions for frames to come.
     """
 
     def __init__(self, catalogue: Iterable[Kind], blocksize: int) -> None:
@@ -64,7 +65,7 @@ class Patch:
         return change
 
     def check(self, edits: Sequence[Edit]) -> Change:
-        """Check edits that are not `structural`; nothing changes before `Change.commit`."""
+        """Check edits that are not `structural`; nothing changes before `Change.redo`."""
         change = Change()
         self._run(edits, {Set: self._check_set, Call: self._call}, change)
         return change
@@ -80,8 +81,11 @@ class Patch:
         outputs = {port + 1 for port in self.nodes[OUTPUTS_NODE].sources}
         return sorted(inputs), sorted(outputs)
 
-    def wire(self) -> dict[str, Any]:
-        """The patch as plain data; connections as [source, output, target, input], of large arrays their type and shape only."""
+    def wire(self, owners: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The patch as plain data; connections as [source, output, target, input], of large arrays their type and shape only.
+
+        `owners`: of nodes that go with a client, the client's id.
+        """
         own = [node for node in self.nodes.values() if not node.reserved]
         return {
             "revision": self.revision,
@@ -92,6 +96,7 @@ class Patch:
                     "outputs": node.outputs,
                     "parameters": shown_values(node.values()),
                     "ring": node.ring,
+                    "owner": owners.get(node.name, "") if owners else "",
                 }
                 for node in own
             },
@@ -146,8 +151,7 @@ class Patch:
         kind.check_ports(edit.inputs, edit.outputs, name)
         node = Node(name, kind, edit.inputs, edit.outputs)
         node.parameters = checked_values(kind, edit.parameters, node.channels, name, new=True)
-        self.nodes[name] = node
-        change.undo.append(lambda: self.nodes.pop(name))
+        change.do(lambda: self.nodes.__setitem__(name, node), lambda: self.nodes.pop(name))
         wire = add_edit(node, node.parameters)
         change.wire.append(wire)
         if kind.ring:
@@ -156,8 +160,7 @@ class Patch:
     def _remove(self, edit: Remove, change: Change) -> None:
         node = self._own(edit.node)
         self._unplug(node, change)
-        del self.nodes[node.name]
-        change.undo.append(lambda: self.nodes.__setitem__(node.name, node))
+        change.do(lambda: self.nodes.pop(node.name), lambda: self.nodes.__setitem__(node.name, node))
         if node.ring:
             change.dropped[node.ring] = None
         change.wire.append({"op": "remove", "node": node.name})
@@ -165,21 +168,26 @@ class Patch:
     def _resize(self, edit: Resize, change: Change) -> None:
         node = self._own(edit.node)
         node.kind.check_ports(edit.inputs, edit.outputs, node.name)
-        before = (node.inputs, node.outputs, node.parameters, node.ring)
+        ports = node.inputs, node.outputs
+        before: list[tuple[int, int, dict[str, Value | None], str]] = []
         self._unplug(node, change, edit.inputs, edit.outputs)
         wire: dict[str, Any] = {"op": "resize", "node": node.name, "inputs": edit.inputs, "outputs": edit.outputs}
         change.wire.append(wire)
         stretched = stretched_values(node, channels_of(edit.inputs, edit.outputs))
-        node.inputs, node.outputs, node.parameters = edit.inputs, edit.outputs, {**node.parameters, **stretched}
 
-        def restore() -> None:
-            node.inputs, node.outputs, node.parameters, node.ring = before
+        def do() -> None:
+            before.append((node.inputs, node.outputs, node.parameters, node.ring))
+            node.inputs, node.outputs, node.parameters = edit.inputs, edit.outputs, {**node.parameters, **stretched}
+            node.ring = wire.get("ring", node.ring)
 
-        change.undo.append(restore)
+        def undo() -> None:
+            node.inputs, node.outputs, node.parameters, node.ring = before.pop()
+
+        change.do(do, undo)
         live = {p.name for p in node.kind.parameters if p.live}
         if stretched.keys() & live:
             change.wire.append(set_edit(node, {k: v for k, v in stretched.items() if k in live}))
-        if node.kind.ring and (edit.inputs, edit.outputs) != before[:2]:
+        if node.kind.ring and (edit.inputs, edit.outputs) != ports:
             # A ring cannot change its channels, so the node gets another.
             change.made.append((node, wire, node.channels))
 
@@ -199,8 +207,7 @@ class Patch:
             raise PatchError(
                 f"the patch has {MAX_CONNECTIONS} connections, which is the limit", code="patch_too_large", where=target.name
             )
-        self._plug(source, edit.output, target, edit.input)
-        change.undo.append(lambda: self._pull(target, edit.input))
+        change.do(lambda: self._plug(source, edit.output, target, edit.input), lambda: self._pull(target, edit.input))
         change.suspects[target.name] = None
         change.wire.append(connect_edit(source.name, edit.output, target.name, edit.input))
 
@@ -217,16 +224,14 @@ class Patch:
 
     def _set(self, edit: Set, change: Change) -> None:
         node, values = self._settable(edit)
-        before = node.parameters
-        node.parameters = {**before, **values}
-        change.undo.append(lambda: setattr(node, "parameters", before))
+        change.do(*_setting(node, values))
         if node.kind.breaks_cycle:
             change.suspects[node.name] = None
         change.wire.append(set_edit(node, values))
 
     def _check_set(self, edit: Set, change: Change) -> None:
         node, values = self._settable(edit)
-        change.later.append((node, values))
+        change.step(*_setting(node, values))
         change.wire.append(set_edit(node, values))
 
     def _call(self, edit: Call, change: Change) -> None:
@@ -272,8 +277,7 @@ class Patch:
     def _cut(self, target: Node, port: int, change: Change) -> None:
         name, output = target.sources[port]
         source = self.nodes[name]
-        self._pull(target, port)
-        change.undo.append(lambda: self._plug(source, output, target, port))
+        change.do(lambda: self._pull(target, port), lambda: self._plug(source, output, target, port))
 
     def _unplug(self, node: Node, change: Change, inputs: int = 0, outputs: int = 0) -> None:
         """Cut the connections of a node from port `inputs` and `outputs` on; the audio process is told one by one."""
@@ -291,3 +295,17 @@ class Patch:
         for target, port in ends:
             self._cut(target, port, change)
             change.wire.append({"op": "disconnect", "target": target.name, "input": port})
+
+
+def _setting(node: Node, values: dict[str, Value | None]) -> tuple[Step, Step]:
+    """How to set values and to take that back; what others set meanwhile stays."""
+    before: list[dict[str, Value | None]] = []
+
+    def do() -> None:
+        before.append(node.parameters)
+        node.parameters = {**node.parameters, **values}
+
+    def undo() -> None:
+        node.parameters = before.pop()
+
+    return do, undo

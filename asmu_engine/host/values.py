@@ -46,6 +46,15 @@ def stretched_values(node: Node, channels: int) -> dict[str, Value | None]:
     return result
 
 
+def value_of(nodes: Mapping[str, Node], name: str, parameter: str) -> dict[str, Any]:
+    """The answer to a request for one value; PatchError for a node or parameter that is not there."""
+    node = nodes.get(name)
+    if node is None or node.reserved:
+        raise PatchError(f"there is no node {name!r} with parameters in the patch", code="unknown_node", where=name)
+    node.kind.parameter(parameter, name)
+    return {"value": node.value(parameter)}
+
+
 def shown_values(values: Mapping[str, Value | None]) -> dict[str, Any]:
     """Parameter values for an answer: of a large array its type and shape, as all arrays of a patch could make it too large."""
     return {

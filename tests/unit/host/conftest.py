@@ -33,10 +33,10 @@ PATIENCE = 15.0
 class HostInThread:
     """The parts of a host, run by the test; requests are made through its sockets."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, device: str = "virtual") -> None:
         self.log = log
         self.loop = Loop()
-        self.config = EngineConfig(name="fake", device="virtual", samplerate=48000, blocksize=256, ring_seconds=1)
+        self.config = EngineConfig(name="fake", device=device, samplerate=48000, blocksize=256, ring_seconds=1)
         self.claim = claim_engine("fake")
         create_status("fake").close()
         self.ready: list[AsmuError | None] = []
@@ -69,7 +69,7 @@ class HostInThread:
         """Wait until it is ready and the subscription holds."""
         self.until(lambda: self.ready, "the audio process")
         assert self.ready == [None]
-        self.until(lambda: self.result("hello", name="test") and self.events.poll(20), "the subscription")
+        self.until(lambda: self.result("hello", name="test", beat=True) and self.events.poll(20), "the subscription")
         return self
 
     def send(self, kind: str, **fields: Any) -> int:
@@ -80,8 +80,11 @@ class HostInThread:
 
     def answer(self) -> dict[str, Any]:
         """The next answer."""
-        assert self.socket.poll(PATIENCE * 1000), f"no answer; events: {self.seen}"
-        return msgpack.unpackb(self.socket.recv())
+        while True:
+            assert self.socket.poll(PATIENCE * 1000), f"no answer; events: {self.seen}"
+            answer = msgpack.unpackb(self.socket.recv())
+            if answer["type"] != "beat":
+                return answer
 
     def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """One request and its answer."""
@@ -137,6 +140,21 @@ def make_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
         monkeypatch.setattr(audio_module, "python_command", lambda module: [sys.executable, str(FAKE)])
         made.append(HostInThread(log))
         return made[-1]
+
+    yield make
+    for host in made:
+        host.close()
+
+
+@pytest.fixture
+def real_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[str], HostInThread]]:
+    """Start a host with a real audio process on a device."""
+    made: list[HostInThread] = []
+
+    def make(device: str) -> HostInThread:
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        made.append(HostInThread(tmp_path / "commands", device))
+        return made[-1].up()
 
     yield make
     for host in made:

@@ -72,6 +72,20 @@ class FakeAudio:
             self.fail(how, PatchError("fails: cannot be prepared", code="core_failed", where="fails"))
         return {"at": self.page.counter("frame_position")}
 
+    def arm(self, message: dict) -> dict:
+        """Nothing is ever taken; a node called ``fails`` is refused as an edit of it is."""
+        if not self.running.is_set():
+            return {"armed": 0, "running": False}
+        for number, one in enumerate(message["armed"]):
+            try:
+                self.edit(one)
+            except PatchError as error:
+                return {"armed": number, "error": error.to_wire()}
+        return {"armed": len(message["armed"])}
+
+    def withdraw(self, message: dict) -> dict:
+        return {}
+
     def start(self, message: dict) -> dict:
         if not message["reset"] and PLAN.get("restart"):
             self.fail(PLAN["restart"], DeviceError("no such device", code="device_unknown", where="x"))
@@ -93,6 +107,9 @@ class FakeAudio:
     def stop(self, message: dict) -> dict:
         self.running.clear()
         return {}
+
+    def reset(self, message: dict) -> dict:
+        return {"at": self.page.counter("frame_position")}
 
     def step(self, message: dict) -> dict:
         time.sleep(message["blocks"] * 0.1)

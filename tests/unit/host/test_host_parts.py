@@ -1,10 +1,11 @@
-"""The parts of the host by themselves: loop, lane, claim, clients, endpoints, replay, what it imports."""
+"""The parts of the host by themselves: loop, lane, claim, endpoints, replay, what it imports."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,7 @@ import zmq
 from asmu_engine.host import claim as claim_module
 from asmu_engine.host import command as command_module
 from asmu_engine.host.claim import claim_engine, reap, release_engine
-from asmu_engine.host.clients import MAX_ANSWERS, Clients, digest
-from asmu_engine.host.endpoint import LocalEndpoint
+from asmu_engine.host.endpoint import LocalEndpoint, Peer
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.loop import Loop
 from asmu_engine.host.processes import resident_bytes
@@ -214,37 +214,6 @@ def test_claim_removes_segments_whose_folder_is_gone() -> None:
     release_engine(claim)
 
 
-# -- clients ----------------------------------------------------------------------------------------------------------
-
-
-def test_answers_are_kept_for_a_while() -> None:
-    client = Clients().of(b"me")
-    for number in range(MAX_ANSWERS + 1):
-        client.remember(number, digest(b"a"), b"answer")
-    assert client.seen(0, digest(b"a")) == (False, None)
-    assert client.seen(1, digest(b"a")) == (True, b"answer")
-    assert client.seen(1, digest(b"b")) == (False, None)
-
-
-def test_clients_are_limited_and_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asmu_engine.host.clients.MAX_CLIENTS", 2)
-    clients = Clients()
-    one = clients.of(b"1")
-    clients.of(b"2")
-    assert clients.of(b"1") is one
-    clients.of(b"3")
-    assert clients.of(b"1") is one
-    assert clients.of(b"2").id == "c4"
-
-
-@pytest.mark.parametrize(("pid", "dead"), [(0, False), (1, False), (2**22 + 1, True), (2**70, False), (-(2**70), False)])
-def test_client_is_dead_when_its_process_is(pid: int, dead: bool) -> None:
-    clients = Clients()
-    client = clients.of(b"me")
-    client.name, client.pid = "guest", pid
-    assert clients.forget_dead() == ([client] if dead else [])
-
-
 # -- endpoints --------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +244,31 @@ def test_path_too_long_for_a_socket_means_tcp_on_this_machine(tmp_path: Path) ->
     for endpoint in bound(folder):
         assert endpoint.startswith("tcp://127.0.0.1:")
     assert list(folder.iterdir()) == []
+
+
+def test_who_is_not_there_is_told_from_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asmu_engine.host.endpoint.QUEUE_MESSAGES", 2)
+    claim = claim_engine("lab")
+    with zmq.Context() as context:
+        endpoint = LocalEndpoint(context, claim.folder)
+        client = context.socket(zmq.DEALER)
+        client.linger = 0
+        client.rcvhwm = 2
+        client.identity = b"me"
+        client.connect(endpoint.requests_endpoint)
+        client.send(b"hello")
+        assert endpoint.requests.poll(5000)
+        received = endpoint.receive()
+        assert received == (Peer(b"me"), [b"hello"])
+        assert endpoint.receive() is None
+        assert all(endpoint.send(Peer(b"me"), [b"x" * 1000]) for _ in range(5000))  # far more than there is room for
+        assert not endpoint.send(Peer(b"nobody"), [b"x"])
+        client.close()
+        deadline = time.monotonic() + 10
+        while endpoint.send(Peer(b"me"), [b"x"]):
+            assert time.monotonic() < deadline
+        endpoint.close(0)
+    release_engine(claim)
 
 
 def test_endpoint_that_cannot_be_bound_is_an_error_of_ours(folders: Any) -> None:

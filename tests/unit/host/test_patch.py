@@ -138,7 +138,10 @@ def test_wire_shows_nodes_with_defaults_and_connections(patch: Patch) -> None:
         "outputs": 2,
         "parameters": {"gain": [0.5, 0.25], "big": 0},
         "ring": "",
+        "owner": "",
     }
+    owned = patch.wire({"gain1": "c3"})["nodes"]
+    assert {name: node["owner"] for name, node in owned.items() if node["owner"]} == {"gain1": "c3"}
     assert wire["nodes"]["sine1"]["parameters"] == {"frequency": 1000.0}
     assert sorted(wire["connections"]) == [["gain1", 0, "out", 0], ["sine1", 0, "gain1", 0], ["sine1", 1, "gain1", 1]]
 
@@ -360,7 +363,7 @@ def test_connection_to_a_channel_no_longer_in_use_can_be_cut(patch: Patch) -> No
 # -- values without structure -----------------------------------------------------------------------------------------
 
 
-def test_check_changes_nothing_before_commit(patch: Patch) -> None:
+def test_check_changes_nothing_before_redo(patch: Patch) -> None:
     before = state(patch)
     given = edits(set_("gain1", gain=3), {"op": "call", "node": "sine1", "call": "restart"})
     assert not patch.structural(given)
@@ -370,7 +373,7 @@ def test_check_changes_nothing_before_commit(patch: Patch) -> None:
         {"op": "set", "node": "gain1", "parameters": {"gain": 3.0}},
         {"op": "call", "node": "sine1", "call": "restart"},
     ]
-    change.commit()
+    change.redo()
     assert patch.nodes["gain1"].parameters["gain"] == 3.0
 
 

@@ -136,7 +136,7 @@ def test_too_many_waiting_transactions_are_refused(make_host: Make, monkeypatch:
 def test_transaction_that_grows_beyond_a_message_is_refused(make_host: Make) -> None:
     host = make_host().up()
     host.result("transaction", edits=[add("gain1", inputs=1024, outputs=1024)])
-    small = [set_gain("gain1", [1] * 1024)] * 2000  # 2 MB here, 18 MB as the numbers that a core takes
+    small = [set_gain("gain1", [1] * 1024)] * 1000  # 1 MB here, 9 MB as the numbers that a core takes
     answer = host.ask("transaction", edits=small)
     assert answer["code"] == "patch_too_large"
     assert host.result("patch")["nodes"]["gain1"]["parameters"] == {"gain": 1.0}
