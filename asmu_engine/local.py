@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from asmu_engine.rt.runner import Runner
 
 if TYPE_CHECKING:
     from asmu_engine.config import EngineConfig
+    from asmu_engine.local_device import LocalDevice
     from asmu_engine.local_host import LocalHost
 
 
@@ -25,6 +26,16 @@ def local_host(config: EngineConfig) -> LocalHost:
     from asmu_engine.local_host import LocalHost  # it loads the disk process's jobs, for which a test of a core has no use
 
     return LocalHost(config)
+
+
+def local_device(
+    spec: dict[str, Any], samplerate: float, blocksize: int, inputs: Sequence[int], outputs: Sequence[int]
+) -> LocalDevice:
+    """The device of a wire form, block by block, for an engine in this process; see `asmu_engine.local_device`."""
+    from asmu_engine.local_device import LocalDevice
+    from asmu_engine.protocol.device import device_from_wire
+
+    return LocalDevice(device_from_wire(spec), samplerate, blocksize, inputs, outputs)
 
 
 class LocalEngine:

@@ -17,8 +17,10 @@ from asmu_engine.cores.tap import ATap
 from asmu_engine.host.claim import claim_engine, release_engine
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
+from asmu_engine.host.values import value_of
 from asmu_engine.local import LocalEngine
 from asmu_engine.local_jobs import LocalJobs
+from asmu_engine.local_transactions import LocalTransactions
 from asmu_engine.protocol import messages
 from asmu_engine.protocol.errors import EngineError, EngineTimeout, PatchError
 from asmu_engine.protocol.runtime import EngineClaim
@@ -54,16 +56,29 @@ class LocalHost:
         self._rings = Rings(config.name, config.samplerate, config.ring_seconds)
         self._claim: EngineClaim | None = None
         self._jobs = LocalJobs(self._publish)
+        self._transactions = LocalTransactions(
+            engine=self._engine,
+            patch=self._patch,
+            rings=self._rings,
+            claim=self._claim_name,
+            on_drop=self._jobs.ring_dropped,
+            publish=self._publish,
+        )
         self._blocks = 0
         self._said: dict[str, dict[str, int]] = {}
         self._xruns = dict.fromkeys(("input_underflow", "input_overflow", "output_underflow", "output_overflow"), 0)
         self._began = time.monotonic()
         self._answers: dict[type[messages.Request], Callable[[Any], Result]] = {
-            messages.Hello: lambda request: self._facts(),
+            messages.Hello: self._hello,
             messages.Ping: lambda request: {},
-            messages.Transaction: self._transaction,
+            messages.Transaction: self._transactions.submit,
+            messages.Undo: self._transactions.submit,
+            messages.Cancel: self._transactions.cancel,
+            messages.Scheduled: self._transactions.schedule.answer,
+            messages.History: self._history,
             messages.Status: self._status,
             messages.GetPatch: lambda request: self._patch.wire(),
+            messages.GetValue: lambda request: value_of(self._patch.nodes, request.node, request.parameter),
             messages.GetCatalogue: lambda request: {"kinds": [kind.to_wire() for kind in self._engine.catalogue()]},
             messages.Reset: self._reset,
             messages.Record: self._record,
@@ -108,13 +123,18 @@ class LocalHost:
         PatchError
             ``core_failed``: what a core raised in this block. It is silent from here on, the others go on.
         """
-        inputs, outputs = self._patch.used_channels()
+        inputs, outputs = self._transactions.used_channels(frames)
         source = _checked(indata, frames, inputs, "indata")
         # Where nobody listens what would be heard goes into an array of our own.
         target = np.zeros((frames, max(outputs, default=0)), np.float32) if outdata is None else outdata
         _checked(target, frames, outputs, "outdata")
-        self._wait_for_files(frames)
-        self._engine.runner(source, target, flags, 0, 0, device_time)
+        done = 0
+        while done < frames:
+            end = done + self._transactions.until(frames - done)
+            self._wait_for_files(end - done)
+            clock = device_time + done / self.config.samplerate if device_time else 0.0
+            self._engine.runner(source[done:end], target[done:end], 0 if done else flags, 0, 0, clock)
+            done = end
         self._blocks += 1
         self._tell()
 
@@ -135,35 +155,24 @@ class LocalHost:
         self.close()
         return {}
 
-    def _transaction(self, request: messages.Transaction) -> Result:
-        structural = self._patch.structural(request.edits)
-        change = self._patch.apply(request.edits) if structural else self._patch.check(request.edits)
-        try:
-            if change.made and self._claim is None:
-                # The rings of a process that dies are found and removed by the next engine.
-                self._claim = claim_engine(self.config.name)
-            made = self._rings.make(change, self._patch.nodes)
-            try:
-                at = self._engine.edit(change.wire)
-            except BaseException:
-                self._rings.unmake(change)
-                raise
-        except BaseException:
-            change.revert()
-            raise
-        change.commit()
-        for ring in change.dropped:
-            self._jobs.ring_dropped(ring)
-            self._rings.drop(ring)
-        self._patch.revision += 1
-        return {"revision": self._patch.revision, "at": at, **({"rings": made} if made else {})}
+    def _hello(self, request: messages.Hello) -> Result:
+        self._transactions.client.name = request.name
+        return self._facts()
+
+    def _history(self, request: messages.History) -> Result:
+        return self._transactions.history.entries(request.since, request.limit, edits=request.edits)
+
+    def _claim_name(self) -> None:
+        """The rings of a process that dies are found and removed by the next engine."""
+        if self._claim is None:
+            self._claim = claim_engine(self.config.name)
 
     def _reset(self, request: messages.Reset) -> Result:
         self._engine.reset(request.drop)
         return {"at": self._engine.runner.position}
 
     def _record(self, request: messages.Record) -> Result:
-        fields = {"format": request.format, "subtype": request.subtype, "tags": request.tags}
+        fields = {"format": request.format, "subtype": request.subtype, "tags": request.tags, "start": request.at}
         return self._jobs.begin("record", request.node, self._ring(request.node, "tap"), path=request.path, **fields)
 
     def _play(self, request: messages.Play) -> Result:
