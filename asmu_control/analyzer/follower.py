@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from asmu_control.processor import Analyzer
-from asmu_engine.protocol.errors import EngineError, PatchError
+from asmu_engine.protocol.errors import EngineError, PatchError, RingError
 
 if TYPE_CHECKING:
+    from asmu_control.existingtap import TapReader
     from asmu_control.interface import Interface
-    from asmu_engine.shm.reader import RingReader
 
 _PIECES: Final = 8
 """A long wait takes its frames out of the ring in pieces of this part of it, so that they are never overwritten meanwhile."""
@@ -44,7 +44,7 @@ class Follower(Analyzer):
     def __init__(self, interface: Interface, *, channels: int = 1, paced: bool = False) -> None:
         self._guard = threading.Lock()
         self._paced = paced
-        self._reader: RingReader | None = None
+        self._reader: TapReader | None = None
         self._given = False
         self._origin = 0  # nothing from before is of interest
         self._seen = 0  # end of the newest frame handed out
@@ -52,7 +52,7 @@ class Follower(Analyzer):
         self._begin_at: int | None = None
         super().__init__(interface, channels=channels)
 
-    def read_from(self, reader: RingReader) -> None:
+    def read_from(self, reader: TapReader) -> None:
         """From now on analyze what this `reader` reads, from its position on, instead of the own tap's ring.
 
         For the taps of other processes (``Tap.attach(handle)``) and of other analyzers. The reader belongs to the
@@ -105,7 +105,7 @@ class Follower(Analyzer):
             self._guard.release()
 
     @property
-    def _source(self) -> RingReader:
+    def _source(self) -> TapReader:
         assert self._reader is not None
         return self._reader
 
@@ -163,23 +163,42 @@ class Follower(Analyzer):
 
     def _attach(self, anew: bool = False) -> bool:
         """Attach the ring that the engine has for this node now; False when there is none, or, unless `anew`, the present one."""
-        from asmu_engine.shm.reader import RingReader
-
-        if not self._interface._session.opened:
+        reader = self._open_reader(anew)
+        if reader is None:
             return False
         try:
-            name = self._interface._patch.ring_of(self)
-        except EngineError:
-            return False  # the engine ended meanwhile; what its ring held has been read
-        if self._reader is not None and self._reader.name == name and not anew:
-            return False
-        reader = RingReader(name, "first")
-        if self._paced:
-            reader.register_paced()
+            if self._paced:
+                reader.register_paced()
+        except BaseException:
+            reader.close()
+            raise
         self._use(reader)
         return True
 
-    def _use(self, reader: RingReader) -> None:
+    def _open_reader(self, anew: bool) -> TapReader | None:
+        session = self._interface._session
+        if not session.opened:
+            return None
+        if session.client.remote:
+            from asmu_control.existingtap import open_reader
+
+            try:
+                return open_reader(session.client, self.name, "oldest")
+            except (EngineError, RingError):
+                if anew:
+                    raise
+                return None
+        from asmu_engine.shm.reader import RingReader
+
+        try:
+            name = self._interface._patch.ring_of(self)
+        except EngineError:
+            return None  # the engine ended meanwhile; what its ring held has been read
+        if self._reader is not None and self._reader.name == name and not anew:
+            return None
+        return RingReader(name, "first")
+
+    def _use(self, reader: TapReader) -> None:
         if self._reader is not None:
             self._reader.close()
         self._reader = reader

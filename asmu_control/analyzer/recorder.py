@@ -58,6 +58,8 @@ class Recorder(Analyzer):
         Inputs. Default: those of `afile`, else as many as are asked for before recording begins.
     tags
         Texts to store in the file: title, artist, comment, date …
+    wait
+        Do not record before `record` is called.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class Recorder(Analyzer):
         *,
         channels: int | None = None,
         tags: dict[str, str] | None = None,
+        wait: bool = False,
     ) -> None:
         if isinstance(afile, (str, os.PathLike)):
             self._path = Path(afile).absolute()
@@ -85,6 +88,7 @@ class Recorder(Analyzer):
             channels = afile.channels if channels is None else channels
             tags = {**getattr(afile, "tags", {}), **(tags or {})}
         self._tags = dict(tags or {})
+        self._wait = wait
         self._job = 0
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path), "frames": 0, "lost_frames": 0}
         super().__init__(interface, channels=channels)
@@ -104,8 +108,20 @@ class Recorder(Analyzer):
             )
         return super().input(idx)
 
-    def record(self) -> None:
-        """Begin a new recording, from the oldest frame that the ring holds; `Interface.start` does this by itself."""
+    def record(self, at: int | None = None) -> None:
+        """Begin a new recording; `Interface.start` does this by itself, unless the recorder was made to `wait`.
+
+        Parameters
+        ----------
+        at
+            Frame position of the file's first frame: one to come, or one that the ring still holds (see `frame_position` and
+            `ring_seconds` of `Interface`). None: the oldest frame that the ring holds.
+
+        Raises
+        ------
+        RingError
+            ``ring_position``: the ring has lost that frame.
+        """
         if not self._interface._session.opened:
             raise EngineError("there is nothing to record before interface.start()", code="engine_state", where=self.name)
         self.close()
@@ -116,6 +132,7 @@ class Recorder(Analyzer):
             "format": self._format,
             "subtype": self._subtype,
             "tags": self._tags,
+            **({} if at is None else {"at": int(at)}),
         }
         self._status = self._interface._session.request(message)
         self._job = int(self._status["job"])
@@ -151,7 +168,8 @@ class Recorder(Analyzer):
 
     def _opened(self) -> None:
         self._job = 0
-        self.record()
+        if not self._wait:
+            self.record()
 
     def _closing(self) -> None:
         self.close()

@@ -9,9 +9,11 @@ from asmu_control.processor import Analyzer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from asmu_control.existingtap import TapReader
     from asmu_control.interface import Interface
-    from asmu_control.typing import Start
-    from asmu_engine.shm.reader import RingBlock, RingReader
+    from asmu_control.typing import PathLike, Start
+    from asmu_engine.protocol.keys import ClientKey
+    from asmu_engine.shm.reader import RingBlock
 
 
 class Tap(Analyzer):
@@ -31,8 +33,11 @@ class Tap(Analyzer):
     def __init__(self, interface: Interface, channels: int = 1) -> None:
         super().__init__(interface, channels=channels)
 
-    def reader(self, start: Start = "newest") -> RingReader:
+    def reader(self, start: Start = "newest") -> TapReader:
         """A reader of its own, for one thread. There is a ring once ``interface.open()`` or ``start()`` ran.
+
+        Of an engine on another machine it reads what the relay there sends (``asmu relay``): the same frames and positions,
+        and the same account of what is missing; but only what comes from now on.
 
         Parameters
         ----------
@@ -43,10 +48,17 @@ class Tap(Analyzer):
         ------
         EngineError
             ``engine_state``: the engine is not up yet.
+        RingError
+            ``ring_unknown``: the engine is on another machine, and no relay there publishes this tap.
         """
+        from asmu_control.existingtap import open_reader
         from asmu_engine.shm.reader import RingReader
 
-        return RingReader(self._interface._patch.ring_of(self), start)
+        patch, session = self._interface._patch, self._interface._session
+        if session.opened and session.client.remote:
+            patch.check_outside("reach a ring")
+            return open_reader(session.client, self.name, start)
+        return RingReader(patch.ring_of(self), start)
 
     def blocks(
         self, frames: int, *, start: Start = "newest", timeout: float | None = None, copy: bool = True
@@ -68,33 +80,34 @@ class Tap(Analyzer):
             False: views of the ring, to be used at once; see `RingBlock.intact`.
         """
         # Not a generator itself: "newest" is when this was called, not when the first block is asked for.
-        return _blocks(self.reader(start), frames, timeout, copy)
+        from asmu_control.existingtap import blocks_of
+
+        return blocks_of(self.reader(start), frames, timeout, copy)
 
     @property
     def handle(self) -> str:
-        """Text by which any process of this user on this machine finds the tap: ``Tap.attach(handle)``."""
-        reader = self.reader()
-        try:
+        """Text by which any process of this user on this machine finds the tap: ``Tap.attach(handle)``.
+
+        Of a tap on another machine any process with a key, wherever it is: ``Tap.attach(handle, key=FILE)``.
+        """
+        with self.reader() as reader:
             return reader.handle
-        finally:
-            reader.close()
 
     @staticmethod
-    def attach(handle: str) -> RingReader:
+    def attach(handle: str, key: PathLike | ClientKey | None = None) -> TapReader:
         """A reader of the tap that gave this `handle`, in whatever process; it disturbs nobody.
+
+        Parameters
+        ----------
+        key
+            File that ``asmu keys new`` made, for a tap on another machine.
 
         Raises
         ------
         RingError
-            ``ring_unknown``: the text is no handle, or its engine has ended.
+            ``ring_unknown``: the text is no handle, or its engine has ended; ``ring_access``: it takes a key.
         """
-        from asmu_engine.shm.reader import RingReader
+        from asmu_control.existingtap import reader_from
+        from asmu_engine.protocol.keys import ClientKey
 
-        return RingReader.from_handle(handle)
-
-
-def _blocks(reader: RingReader, frames: int, timeout: float | None, copy: bool) -> Iterator[RingBlock]:
-    try:
-        yield from reader.blocks(frames, timeout, copy)
-    finally:
-        reader.close()
+        return reader_from(handle, key if key is None or isinstance(key, ClientKey) else ClientKey.load(key))
