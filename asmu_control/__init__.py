@@ -16,12 +16,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from asmu_control import acore, analyzer, effect, exceptions, generator, io, processor, typing
+from asmu_control.connecting import connect, connect_async
 from asmu_control.devicelist import query_devices
 from asmu_control.interface import Interface
+from asmu_control.timeouts import Timeouts
 from asmu_engine import __version__
 
 if TYPE_CHECKING:
-    from asmu_control import client, device
+    from asmu_control import client, device, testing
     from asmu_control.afile import AFile
     from asmu_control.asetup import ASetup
 
@@ -29,10 +31,13 @@ __all__ = [
     "AFile",
     "ASetup",
     "Interface",
+    "Timeouts",
     "__version__",
     "acore",
     "analyzer",
     "client",
+    "connect",
+    "connect_async",
     "device",
     "effect",
     "exceptions",
@@ -40,13 +45,14 @@ __all__ = [
     "io",
     "processor",
     "query_devices",
+    "testing",
     "typing",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # `device` loads pydantic, files load soundfile: only for those who ask for them.
-    if name in ("client", "device"):
+    # `device` loads pydantic, `testing` a whole engine, files load soundfile: only for those who ask for them.
+    if name in ("client", "device", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
     if name in ("AFile", "ASetup"):
         return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)

@@ -2,143 +2,148 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from asmu_control.typing import Edit
-from asmu_engine.protocol.codec import pack
-from asmu_engine.protocol.errors import EngineError, EngineTimeout, ProtocolError, from_wire
-from asmu_engine.protocol.version import MAX_MESSAGE_BYTES, PROTOCOL_VERSION
+from asmu_control.connection import Connection
+from asmu_control.events import Event, Events
+from asmu_control.exchange import R, Steps, run
+from asmu_control.lease import Lease
+from asmu_control.shared import Blocking
+from asmu_control.timeouts import Timeout, Timeouts
+from asmu_control.verbs import Verbs
 
 if TYPE_CHECKING:
-    from asmu_control.link import Link
+    from asmu_control.existingtap import ExistingTap
+    from asmu_control.link import Link, Subscription
     from asmu_engine.protocol.runtime import EngineInfo
+
+__all__ = ["TIMEOUT", "Client", "Event", "Events", "Lease", "Timeouts"]
 
 TIMEOUT: Final = 10.0
 """Longest wait for an answer, seconds, where nothing else is said."""
 
-_SLICE: Final = 0.1  # between looks at whether the engine is still there, seconds
+QUEUE: Final = 10_000
 
 
-class Client:
+class Client(Connection, Verbs, Blocking):
     """One client of one engine; any thread may use it, one request at a time.
 
     Parameters
     ----------
     link
-        The way to the engine; `connect` makes one from an engine's name.
+        The way to the engine; `asmu_control.connect` makes one from an engine's name or address.
     name
         What the engine and its other clients know this one by.
+    role
+        ``"observer"``, ``"operator"`` or ``"admin"``, to do no more than that by mistake; None: the most that it may.
+    grace
+        Seconds for which the engine keeps what this client owns, should its connection be lost; it goes on as the same then.
+    timeout
+        Longest waits: `Timeouts`, or seconds for all of them; None: as they are by default.
 
     Examples
     --------
     ::
 
-        with Client.connect("lab") as client:
-            client.request({"type": "status"})["state"]
+        with asmu_control.connect("lab") as client:
+            client.status()["state"]
     """
 
-    def __init__(self, link: Link, name: str = "script") -> None:
-        self._link = link
+    def __init__(
+        self,
+        link: Link,
+        name: str = "script",
+        *,
+        role: str | None = None,
+        grace: float = 0.0,
+        timeout: Timeouts | float | None = None,
+    ) -> None:
+        super().__init__(link, name, role=role, grace=grace, timeout=timeout)
         self._lock = threading.Lock()
         self._event_lock = threading.Lock()
-        self._next = 0
-        self._closed = False
-        self._gone = ""
+        self._subscription: Subscription | None = None
         try:
-            self.facts: dict[str, Any] = self.request({"type": "hello", "name": name, "pid": os.getpid()})
+            self._run(self._exchange.hello(self.timeouts.connect))
         except BaseException:
-            self.close()
+            self._shut()
             raise
 
     @classmethod
     def connect(cls, engine: str | EngineInfo, name: str = "script") -> Client:
-        """A client of a running engine; EngineError ``engine_unknown`` lists those that run."""
-        from asmu_control.link import ZmqLink
-        from asmu_engine.protocol.runtime import find_engine
+        """A client of a running engine; see `asmu_control.connect`."""
+        from asmu_control.connecting import connect
 
-        return cls(ZmqLink(find_engine(engine) if isinstance(engine, str) else engine), name)
+        return connect(engine, name=name)
 
-    @property
-    def engine(self) -> str:
-        """Name of the engine."""
-        return self._link.name
-
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._closed
-
-    def request(self, message: Mapping[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
-        """Send a request and wait for its result.
+    def events(self, *topics: str, timeout: float | None = None, snapshot: bool = True, queue: int = QUEUE) -> Events:
+        """What happens from now on, to be gone through with ``for``.
 
         Parameters
         ----------
-        message
-            The request without ``v`` and ``id``, which are filled in; see `asmu_engine.protocol.messages`.
+        topics
+            ``"engine"``, ``"patch"``, ``"xrun"``, ``"node"``, ``"device"``, ``"disk"``, ``"client"``; all without any.
         timeout
-            Longest wait, seconds.
-
-        Raises
-        ------
-        AsmuError
-            What the engine refused it with, of the class that says so: PatchError, DeviceError, DiskError …
-        EngineTimeout
-            No answer in time; whether the engine did what was asked is not known then.
-        EngineError
-            ``engine_gone``: the engine ended; ``engine_state``: this client is closed.
+            The loop ends when nothing happens for so many seconds; None: it goes on.
+        snapshot
+            Begin with an event ``snapshot`` of how things stand; those that follow happened after it.
+        queue
+            Events that may wait to be fetched, 1 or more; of more than these some are lost, and an event ``lost`` says so.
         """
-        with self._lock:
-            if self._closed:
-                raise EngineError(f"the connection to engine {self.engine!r} is closed", code="engine_state", where=self.engine)
-            self._next += 1
-            full = {"v": PROTOCOL_VERSION, "id": self._next, **message}
-            if len(pack(full)) > MAX_MESSAGE_BYTES:
-                raise ProtocolError(
-                    f"the {message.get('type')} request is larger than {MAX_MESSAGE_BYTES} bytes; send it in several parts",
-                    code="message_too_large",
-                )
-            self._link.send(full)
-            answer = self._answer(self._next, str(message.get("type")), time.monotonic() + timeout, timeout)
-        if answer.get("type") == "reply":
-            return dict(answer.get("result") or {})
-        raise from_wire(answer)
-
-    def edit(self, edits: Iterable[Edit], timeout: float = TIMEOUT) -> dict[str, Any]:
-        """Change the patch, all edits or none.
-
-        Returns
-        -------
-        dict
-            ``revision`` of the patch, and ``at``: the frame position from which the edits hold.
-        """
-        return self.request({"type": "transaction", "edits": list(edits)}, timeout)
+        self.check_open()
+        return Events(self, topics, timeout=timeout, snapshot=snapshot, queue=queue)
 
     def event(self, timeout: float = TIMEOUT) -> dict[str, Any] | None:
         """The next event since the first call, which subscribes; None if there is none within `timeout` seconds.
 
         Each is a dictionary with `topic` and `number`; numbers that are missing tell that events were dropped
-        because nobody fetched them.
+        because nobody fetched them. `events` does more.
         """
         with self._event_lock:
-            if self._closed:
-                raise EngineError(f"the connection to engine {self.engine!r} is closed", code="engine_state", where=self.engine)
-            return self._link.event(timeout)
+            self.check_open()
+            if self._subscription is None:
+                self._subscription = self._link.subscribe(())
+            return self._subscription.receive(timeout)
 
-    def alive(self) -> bool:
-        """False once the engine is certainly gone, or this client is closed."""
-        return not self._closed and not self._gone and self._link.alive()
+    def lease(self, nodes: Sequence[str] = (), outputs: Sequence[int] = (), timeout: Timeout = "default") -> Lease:
+        """Have nodes and output channels for this client alone: ``with client.lease(nodes=["gain1"]): …``.
+
+        Others can still read the outputs of the nodes; their edits that touch them are refused.
+
+        Parameters
+        ----------
+        nodes
+            Names of nodes of this client, or of nobody.
+        outputs
+            Output channels of the device, from 1.
+
+        Raises
+        ------
+        AccessError
+            ``leased``: names who has which of them. None is leased then.
+        """
+        self.request({"type": "lease", "nodes": list(nodes), "outputs": list(outputs)}, timeout)
+        return Lease(self, nodes, outputs)
+
+    def tap(self, node: str) -> ExistingTap:
+        """The tap of that name in the engine's patch, whoever put it there, to be read as `asmu_control.analyzer.Tap` is.
+
+        Of an engine on another machine it is read through the relay there: ``asmu relay``.
+        """
+        from asmu_control.existingtap import ExistingTap
+
+        return ExistingTap(self, node)
 
     def close(self) -> None:
-        """Leave; the engine goes on."""
-        with self._lock, self._event_lock:
-            if not self._closed:
-                self._closed = True
-                self._link.close()
+        """Leave: leases end, and what this client owns and did not keep is removed. The engine goes on."""
+        try:
+            with self._lock:
+                if not self.closed:
+                    run(self._exchange.goodbye())
+        finally:
+            self._shut()
 
     def __enter__(self) -> Self:
         return self
@@ -146,26 +151,21 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "connected"
-        return f"<Client of engine {self.engine!r}: {state}>"
+    def _run(self, steps: Steps[R]) -> R:
+        with self._lock:
+            return run(steps)
 
-    def _answer(self, identifier: int, what: str, deadline: float, timeout: float) -> dict[str, Any]:
-        while True:
-            left = deadline - time.monotonic()
-            answer = self._link.receive(max(0.0, min(left, _SLICE)))
-            if answer is not None:
-                # Anything else is the late answer to a request that was given up.
-                if answer.get("id") == identifier:
-                    return answer
-            elif not self._link.alive():
-                raise EngineError(
-                    f"engine {self.engine!r} ended before it answered {what!r}", code="engine_gone", where=self.engine
-                )
-            elif left <= 0:
-                raise EngineTimeout(
-                    f"engine {self.engine!r} did not answer {what!r} within {timeout:g} s",
-                    code="timeout",
-                    where=self.engine,
-                    retry=True,
-                )
+    def _tend(self) -> None:
+        """Look after the connection, unless another thread is using it anyway."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self.closed:
+                    run(self._exchange.tend())
+            finally:
+                self._lock.release()
+
+    def _shut(self) -> None:
+        with self._lock, self._event_lock:
+            if not self._exchange.closed:
+                self._exchange.closed = True
+                self._link.close()

@@ -9,6 +9,7 @@ To the tree of `asmu_engine.protocol.errors`, which crosses the wire, the user l
 """
 
 from asmu_engine.protocol.errors import (
+    AccessError,
     AsmuError,
     ConfigError,
     DeviceError,
@@ -22,6 +23,7 @@ from asmu_engine.protocol.errors import (
 )
 
 __all__ = [
+    "AccessError",
     "AsmuError",
     "CalibrationError",
     "ConfigError",

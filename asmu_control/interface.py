@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from asmu_control.editing import Editing
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
 from asmu_control.patch import Patch
 from asmu_control.processor import Analyzer, Processor
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from asmu_control.asetup import ASetup
     from asmu_control.client import Client
     from asmu_control.graph import Port
-    from asmu_control.typing import Device
+    from asmu_control.typing import Device, PathLike
 
 __all__ = ["Interface"]
 
 
-class Interface(Running, SteppedByHand):
+class Interface(Editing, Running, SteppedByHand):
     """Channels of an audio device, and the patch of processors between them.
 
     Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
@@ -45,8 +45,8 @@ class Interface(Running, SteppedByHand):
     blocksize
         Frames a block. Default: ``ASMU_BLOCKSIZE``, else 1024; attached: the engine's.
     engine
-        Attach to the running engine of that name (``asmu engine start lab``), or through a `Client`, instead of
-        starting one of this script's own. Its device, samplerate and blocksize are what they are.
+        Attach to the running engine of that name (``asmu engine start lab``), or at ``"tcp://host:port"``, or through a
+        `Client`, instead of starting one of this script's own. Its device, samplerate and blocksize are what they are.
     plugins
         Modules, or paths of ``.py`` files, with cores of your own.
     inputs, outputs
@@ -54,6 +54,10 @@ class Interface(Running, SteppedByHand):
         them into use later.
     ring_seconds
         Seconds of audio that a tap keeps, 1 to 3600; default 10.
+    key
+        Key file for an engine on another machine; see ``asmu keys``.
+    keep
+        Attached: what this script has put into the patch stays there when it leaves.
 
     Raises
     ------
@@ -75,6 +79,8 @@ class Interface(Running, SteppedByHand):
         inputs: Sequence[int] = (),
         outputs: Sequence[int] = (),
         ring_seconds: float | None = None,
+        key: PathLike | None = None,
+        keep: bool = False,
     ) -> None:
         if asetup is not None:
             _check_setup(asetup)
@@ -92,7 +98,8 @@ class Interface(Running, SteppedByHand):
             "plugins": [plugins] if isinstance(plugins, str) else list(plugins),
             "ring_seconds": ring_seconds,
         }
-        self._session = Session(engine, settings)
+        self._session = Session(engine, settings, key=key, keep=keep)
+        self._keep = keep
         self._patch = Patch(self._session)
         self._stepping = Stepping(self, self._session, self._patch)
         self._asetup = asetup
@@ -262,7 +269,8 @@ class Interface(Running, SteppedByHand):
                 self._session.close([])
                 return
             errors: list[Exception] = []
-            for step in (self._session.stop_own, *(p._closing for p in self.processors)):
+            waiting = () if self._keep else (self._patch.cancel_waiting,)
+            for step in (*waiting, self._session.stop_own, *(p._closing for p in self.processors)):
                 try:
                     step()
                 except Exception as error:  # noqa: BLE001 - the rest must be closed too; raised below
@@ -270,13 +278,6 @@ class Interface(Running, SteppedByHand):
             self._session.close(list(self._patch.graph.nodes))
             if errors:
                 raise errors[0]
-
-    def edit(self) -> AbstractContextManager[None]:
-        """Several changes as one: ``with interface.edit(): …``.
-
-        All take effect with the same frame, or none where one is refused or the body raises.
-        """
-        return self._patch.transaction()
 
     def __enter__(self) -> Self:
         return self

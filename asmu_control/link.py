@@ -1,127 +1,84 @@
-"""How messages travel between a client and an engine."""
+"""How messages travel between a client and an engine; the one over sockets has a file of its own, `asmu_control.zmqlink`."""
 
 from __future__ import annotations
 
-import os
-import secrets
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from asmu_control.zmqlink import ZmqLink
 from asmu_engine.protocol.codec import pack, unpack
-from asmu_engine.protocol.errors import AsmuError, EngineError
+from asmu_engine.protocol.errors import AsmuError
+from asmu_engine.protocol.version import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
-    import zmq
     from numpy.typing import NDArray
 
     from asmu_engine.config import EngineConfig
-    from asmu_engine.protocol.runtime import EngineInfo
+    from asmu_engine.local_device import LocalDevice
+
+__all__ = ["Link", "LocalLink", "LocalSubscription", "Message", "Source", "Subscription", "ZmqLink", "local_device"]
 
 Message = dict[str, Any]
 
+QUEUE: Final = 10_000
+"""Events that wait for one who fetches them, where nothing else is said; of more than these some are lost."""
 
-class Link(Protocol):
-    """A way to one engine. `send`, `receive` and `close` are called under the client's lock, `event` under another."""
+_POLL_SECONDS: Final = 0.002
 
-    name: str
-    """Name of the engine."""
 
-    def send(self, message: Message) -> None:
-        """Send one request."""
+class Source(Protocol):
+    """Where messages come from."""
 
     def receive(self, timeout: float) -> Message | None:
-        """The next answer, waiting for it up to `timeout` seconds; None without one."""
+        """The next message, waiting for it up to `timeout` seconds; None without one."""
 
-    def event(self, timeout: float) -> Message | None:
-        """The next event, waiting for it up to `timeout` seconds; None without one. The first call subscribes."""
+    def fileno(self) -> int | None:
+        """What becomes readable when `receive` may have something that it had not before; None: it has to be asked."""
+
+
+class Subscription(Source, Protocol):
+    """Events of some topics from the moment on at which `joined` is true; for one thread at a time."""
+
+    closed: bool
+
+    @property
+    def joined(self) -> bool:
+        """Whether events arrive from now on."""
+
+    def close(self) -> None:
+        """No more of them; harmless when done before."""
+
+
+class Link(Source, Protocol):
+    """A way to one engine. `receive` is of answers; it, `send` and `close` are called under the client's lock."""
+
+    name: str
+    """Name of the engine, or where it is, until its name is known."""
+
+    remote: bool
+    """Whether the engine may be on another machine: its rings cannot be reached then."""
+
+    @property
+    def connections(self) -> int:
+        """How often a connection came about, the first one counted; 0 before that."""
+
+    def send(self, data: bytes) -> None:
+        """Send one packed request, without waiting."""
+
+    def greeted(self, facts: Mapping[str, Any]) -> None:
+        """Take note of what the engine answered to hello."""
+
+    def subscribe(self, topics: Collection[str], queue: int = QUEUE) -> Subscription:
+        """Events of these topics, of all without any; at most `queue` of them wait to be fetched."""
 
     def alive(self) -> bool:
         """False once the engine is certainly gone."""
 
     def close(self) -> None:
-        """Let go of the engine, which goes on; harmless when done before."""
-
-
-class ZmqLink:
-    """To an engine in a process of its own: requests over a DEALER socket, events over a SUB socket.
-
-    Parameters
-    ----------
-    info
-        Where the engine is found.
-    alive
-        Tells whether it still runs, if the caller knows better than the engine's lock does.
-    """
-
-    def __init__(self, info: EngineInfo, alive: Callable[[], bool] | None = None) -> None:
-        import zmq
-
-        self.name = info.name
-        self._info = info
-        self._pid = os.getpid()
-        self._context = zmq.Context()
-        self._events: zmq.Socket[bytes] | None = None
-        self._alive = alive
-        self._looked = 0.0
-        self._there = True
-        self._requests = self._context.socket(zmq.DEALER)
-        self._requests.setsockopt(zmq.LINGER, 0)
-        self._requests.setsockopt(zmq.IDENTITY, f"{os.getpid()}-{secrets.token_hex(8)}".encode())
-        self._requests.connect(info.requests)
-
-    def send(self, message: Message) -> None:
-        """Send one request; EngineError in a process that was forked off."""
-        if os.getpid() != self._pid:
-            raise EngineError(
-                f"the connection to engine {self.name!r} belongs to process {self._pid}, of which this one is a fork; "
-                "give workers a tap's handle, or let them connect by themselves",
-                code="engine_state",
-                where=self.name,
-            )
-        self._requests.send(pack(message))
-
-    def receive(self, timeout: float) -> Message | None:
-        """The next answer, or None."""
-        if not self._requests.poll(max(0, round(timeout * 1000))):
-            return None
-        return unpack(self._requests.recv_multipart()[-1])
-
-    def event(self, timeout: float) -> Message | None:
-        """The next event, or None."""
-        if self._events is None:
-            import zmq
-
-            self._events = self._context.socket(zmq.SUB)
-            self._events.setsockopt(zmq.LINGER, 0)
-            self._events.setsockopt(zmq.RCVHWM, 100_000)
-            self._events.subscribe(b"")
-            self._events.connect(self._info.events)
-        if not self._events.poll(max(0, round(timeout * 1000))):
-            return None
-        return unpack(self._events.recv_multipart()[-1])
-
-    def alive(self) -> bool:
-        """Whether the engine still runs; its lock is looked at twice a second at most."""
-        if self._alive is not None:
-            return self._alive()
-        now = time.monotonic()
-        if self._there and now - self._looked > 0.5:
-            from asmu_engine.protocol.runtime import is_running
-
-            self._looked = now
-            self._there = is_running(self.name)
-        return self._there
-
-    def close(self) -> None:
-        """Close the sockets; in a fork they are the parent's to close."""
-        if os.getpid() != self._pid or self._requests.closed:
-            return
-        self._requests.close()
-        if self._events is not None:
-            self._events.close()
-        self._context.term()
+        """Let go of the engine, which goes on, and of the subscriptions; harmless when done before."""
 
 
 class LocalLink:
@@ -133,27 +90,38 @@ class LocalLink:
         Samplerate, blocksize, length of the rings and plugins.
     """
 
+    remote = False
+    connections = 1
+
     def __init__(self, config: EngineConfig) -> None:
         from asmu_engine.local import local_host
         from asmu_engine.protocol import messages
+        from asmu_engine.protocol.topics import EVENTS
 
         self.name = config.name
         self._host = local_host(config)
         self._messages = messages
+        self._topics = tuple(EVENTS)
         self._inbox: deque[Message] = deque()
         self._open = True
         self._numbers: dict[str, int] = {}
+        self._subscriptions: list[LocalSubscription] = []
+        self._passing = threading.Lock()
 
-    def send(self, message: Message) -> None:
+    def send(self, data: bytes) -> None:
         """Do one request; `receive` has its answer then."""
+        # Through the codec, so that what an engine of its own process would not read is refused here too.
+        message = unpack(data)
         identifier = self._messages.request_id(message)
         try:
-            # Through the codec, so that what an engine of its own process would not read is refused here too.
-            result = self._host.request(unpack(pack(message)))
+            result = self._do(message)
         except AsmuError as error:
             self._inbox.append(self._messages.refusal(identifier, error))
         else:
-            self._inbox.append(self._messages.reply(identifier, result))
+            self._inbox.append(self._messages.reply(identifier, unpack(pack(result), None)))
+
+    def greeted(self, facts: Mapping[str, Any]) -> None:
+        """Nothing that was not known."""
 
     def step(
         self,
@@ -170,17 +138,23 @@ class LocalLink:
         """The next answer, or None."""
         return self._inbox.popleft() if self._inbox else None
 
-    def event(self, timeout: float) -> Message | None:
-        """The next event, or None; waits for those of players and recordings."""
-        deadline = time.monotonic() + timeout
-        while not self._host.events:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(0.002)
-        fields = self._host.events.popleft()
-        topic = fields.pop("topic")
-        self._numbers[topic] = self._numbers.get(topic, 0) + 1
-        return self._messages.event(self._numbers[topic], topic, fields)
+    def fileno(self) -> None:
+        """Nothing: what was asked is answered at once."""
+
+    def subscribe(self, topics: Collection[str], queue: int = QUEUE) -> LocalSubscription:
+        """Events from now on, also those of players and recordings."""
+        self.pass_on()
+        subscription = LocalSubscription(self, frozenset(topics), queue)
+        with self._passing:
+            self._subscriptions.append(subscription)
+        return subscription
+
+    def pass_on(self) -> None:
+        """Number what happened, and give it to those who subscribed."""
+        with self._passing:
+            while self._host.events:
+                fields = self._host.events.popleft()
+                self._publish(fields.pop("topic"), fields)
 
     def alive(self) -> bool:
         """True until `close`."""
@@ -189,4 +163,82 @@ class LocalLink:
     def close(self) -> None:
         """End players and recordings, and remove the rings."""
         self._open = False
+        for subscription in self._subscriptions:
+            subscription.close()
         self._host.close()
+
+    def numbers(self) -> dict[str, int]:
+        """Of each topic the number of its last event."""
+        self.pass_on()
+        return {topic: self._numbers.get(topic, 0) for topic in self._topics}
+
+    def snapshot(self) -> Message:
+        """What a host answers to ``snapshot``."""
+        numbers = self.numbers()
+        scheduled = list(self._ask("scheduled")["scheduled"])
+        return {"status": self._ask("status"), "patch": self._ask("patch"), "scheduled": scheduled, "numbers": numbers}
+
+    def _do(self, message: Message) -> Message:
+        kind = message.get("type")
+        if kind == "snapshot":
+            return self.snapshot()
+        if kind == "goodbye":
+            return {}  # who made the engine ends it
+        result = dict(self._host.request(message))
+        if kind == "hello":
+            result = {**result, "client": "c1", "role": "admin", "token": "", "numbers": self.numbers()}
+        return result
+
+    def _ask(self, kind: str, **fields: Any) -> Message:
+        """A request to the engine, past its client."""
+        return dict(self._host.request({"v": PROTOCOL_VERSION, "id": 0, "type": kind, **fields}))
+
+    def _publish(self, topic: str, fields: Message) -> None:
+        number = self._numbers[topic] = self._numbers.get(topic, 0) + 1
+        event = self._messages.event(number, topic, fields)
+        self._subscriptions = [one for one in self._subscriptions if not one.closed]
+        for subscription in self._subscriptions:
+            subscription.take(topic, dict(event))
+
+
+class LocalSubscription:
+    """Events of an engine inside this process; of more than `queue` that wait the oldest are lost."""
+
+    joined = True
+
+    def __init__(self, link: LocalLink, topics: frozenset[str], queue: int) -> None:
+        self.closed = False
+        self._link = link
+        self._topics = topics
+        self._events: deque[Message] = deque(maxlen=queue)
+
+    def take(self, topic: str, event: Message) -> None:
+        """An event has happened."""
+        if not self._topics or topic in self._topics:
+            self._events.append(event)
+
+    def receive(self, timeout: float) -> Message | None:
+        """The next event, or None."""
+        deadline = time.monotonic() + timeout
+        while not self.closed:
+            self._link.pass_on()
+            if self._events:
+                return self._events.popleft()
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def fileno(self) -> None:
+        """Nothing: it has to be asked."""
+
+    def close(self) -> None:
+        """No more of them."""
+        self.closed = True
+
+
+def local_device(spec: Message, samplerate: float, blocksize: int, inputs: Sequence[int], outputs: Sequence[int]) -> LocalDevice:
+    """The device of a wire form for an engine inside this process; see `asmu_engine.local_device.LocalDevice`."""
+    from asmu_engine import local
+
+    return local.local_device(spec, samplerate, blocksize, inputs, outputs)

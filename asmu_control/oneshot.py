@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from asmu_control.processor import Processor
 
@@ -14,12 +14,13 @@ POLL_SECONDS: Final = 0.01
 class OneShot(Processor):
     """What such processors share: knowing whether the run is over.
 
-    The core says ``started`` with the first block of a run and ``finished`` with its last; the engine keeps the frame
+    The core says `begins` with the first frame of a run and ``finished`` with the first after it; the engine keeps the frame
     position of each, and shows them in its status under ``said``. A run that was asked for when the engine stood at
     position P is over once its start lies at P or later, and its end is not before its start: so neither an old end nor
     news that are late can be mistaken for it.
     """
 
+    begins: ClassVar[str] = "started"
     _since = 0
     _over = False
     _fresh = False
@@ -44,7 +45,7 @@ class OneShot(Processor):
         if session.opened:
             self._fresh = False
             said: dict[str, Any] = session.request({"type": "status"}).get("said", {}).get(self.name, {})
-            started = said.get("started", -1)
+            started = said.get(self.begins, -1)
             self._over = bool(started >= self._since and said.get("finished", -1) >= started)
         return self._over
 

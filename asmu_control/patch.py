@@ -5,19 +5,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from asmu_control.graph import Graph, Port
-from asmu_engine.protocol.errors import EngineError
+from asmu_control.transaction import Transaction
+from asmu_engine.protocol.errors import EngineError, PatchError
 
 if TYPE_CHECKING:
     from asmu_control.processor import Processor
     from asmu_control.session import Session
     from asmu_control.typing import Edit
 
+_ASK_EVERY: Final = 256
+"""After so many changes the engine is asked what became of those that wait, so that not all of them are remembered for ever."""
+
+
+@dataclass
+class _Done:
+    """Changes that the graph has, with the processors that they brought; `transaction` where they wait for their frame."""
+
+    edits: list[Edit]
+    processors: dict[str, Processor]
+    transaction: Transaction | None = None
+
 
 class Patch:
     """Every change is checked here, done by the engine if it is up, and only then noted: the graph is what the engine runs.
+
+    While changes wait for their frame position the graph is ahead of the engine, as it will be after them; those that are
+    cancelled, or that the engine dropped, are taken out of it again.
 
     Attributes
     ----------
@@ -32,6 +49,9 @@ class Patch:
         self.graph = Graph()
         self._session = session
         self._transaction: list[Edit] | None = None
+        self._open: Transaction | None = None
+        self._before: tuple[Graph, dict[str, Processor]] | None = None  # before the oldest change that waits
+        self._since: list[_Done] = []  # from that one on
         self._processors: dict[str, Processor] = {}
         self._numbers: dict[str, int] = {}
 
@@ -84,29 +104,52 @@ class Patch:
                 return
             self._session.edit([edit])
             self.graph.apply(edit)
+            if self._since:
+                self._note([edit])
             self._tell_opened([edit])
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, at: int | None = None, *, if_revision: int | None = None, keep: bool = False) -> Iterator[Transaction]:
         """All edits of the body as one; within another transaction, as part of that."""
         with self.lock:
-            if self._transaction is not None:
-                yield
+            if self._open is not None:
+                if at is not None or if_revision is not None:
+                    raise EngineError(
+                        "an edit() within another one takes effect with that; give at= to that", code="engine_state"
+                    )
+                yield self._open
                 return
-            before = self.graph.copy()
+            if (at is not None or if_revision is not None) and not self._session.opened:
+                raise EngineError(
+                    "there is no engine yet that has frame positions and revisions; call interface.open() first",
+                    code="engine_state",
+                )
+            before, processors = self.graph.copy(), dict(self._processors)
             self._transaction = []
+            transaction = self._open = Transaction(self, self._session)
             try:
-                yield
+                yield transaction
                 edits = self.graph.merged(self._transaction)
-                if edits:
-                    self._session.edit(edits)
+                answer = self._session.edit(edits, at=at, if_revision=if_revision, keep=keep) if edits else {}
+                transaction._answered(answer)
             except BaseException:
                 self.graph = before
                 raise
             finally:
-                self._transaction = None
+                self._transaction = self._open = None
                 self._processors = {name: p for name, p in self._processors.items() if name in self.graph.nodes}
+            if transaction.scheduled is not None:
+                self._before = self._before or (before, processors)
+                self._note(edits, transaction)
+                return
+            if self._since:
+                self._note(edits)
             self._tell_opened(edits)
+
+    def cancel_waiting(self) -> None:
+        """No change waits any more: the engine is about to be left."""
+        for transaction in [done.transaction for done in self._since if done.transaction is not None]:
+            transaction.cancel()
 
     def check_outside(self, what: str) -> None:
         """EngineError ``engine_state`` within a transaction, whose edits the engine does not have yet."""
@@ -126,3 +169,52 @@ class Patch:
             for edit in edits:
                 if edit["op"] == "add" and edit["node"] in self._processors:
                     self._processors[edit["node"]]._opened()
+
+    # -- changes that wait ------------------------------------------------------------------------------------------
+
+    def _note(self, edits: list[Edit], transaction: Transaction | None = None) -> None:
+        """Changes were made while others wait, or wait themselves."""
+        new = {edit["node"] for edit in edits if edit["op"] == "add"} & self._processors.keys()
+        self._since.append(_Done(edits, {name: self._processors[name] for name in new}, transaction))
+        if len(self._since) % _ASK_EVERY == 0:
+            for done in list(self._since):
+                if done.transaction is not None:
+                    done.transaction._ask()
+
+    def _ended(self, transaction: Transaction) -> None:
+        """Changes that waited are in effect, or will never be."""
+        with self.lock:
+            done = next((done for done in self._since if done.transaction is transaction), None)
+            if done is None or self._before is None:
+                return
+            done.transaction = None
+            if transaction.state != "edited":
+                self._since.remove(done)
+                self._rebuild()
+            else:
+                self._tell_opened(done.edits)
+            while self._since and self._since[0].transaction is None:
+                first = self._since.pop(0)
+                _redo(self._before[0], first.edits)
+                self._before[1].update(first.processors)
+            if not self._since:
+                self._before = None
+
+    def _rebuild(self) -> None:
+        """The graph from what was there before the first change that waits, and all that was done since."""
+        assert self._before is not None
+        graph, processors = self._before[0].copy(), dict(self._before[1])
+        for done in self._since:
+            _redo(graph, done.edits)
+            processors.update(done.processors)
+        self.graph = graph
+        self._processors = {name: p for name, p in processors.items() if name in graph.nodes}
+
+
+def _redo(graph: Graph, edits: list[Edit]) -> None:
+    for edit in edits:
+        try:
+            graph.check(edit)
+        except PatchError:
+            continue  # it was for what is gone now; the engine dropped it as well
+        graph.apply(edit)

@@ -19,6 +19,11 @@ class Running:
         """Process `blocks` blocks of the device ``offline:stepped=1``; returns when they are done, `timeout` in seconds."""
         self._session.request({"type": "step", "blocks": blocks}, timeout)
 
+    @property
+    def frame_position(self) -> int:
+        """Frame position behind the last processed block: the engine's time axis now; 0 before there is an engine."""
+        return int(self._session.stats().get("frame_position") or 0)
+
     def stats(self) -> Stats:
         """State and counters of the engine, read at no cost to the audio; after the end the last that were read.
 

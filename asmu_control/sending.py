@@ -17,8 +17,13 @@ _LARGE: Final = 65_536
 """Bytes of an array that may be sent by itself."""
 
 
-def send_patch(client: Client, edits: Sequence[Edit]) -> None:
+def send_patch(client: Client, edits: Sequence[Edit], *, keep: bool = False) -> None:
     """The edits as one transaction; arrays that together pass what a message holds follow one by one.
+
+    Parameters
+    ----------
+    keep
+        The nodes outlive the client.
 
     Raises
     ------
@@ -39,7 +44,7 @@ def send_patch(client: Client, edits: Sequence[Edit]) -> None:
     if sum(len(value.data) for edit in later for value in edit["parameters"].values()) <= MAX_MESSAGE_BYTES // 2:
         whole, later = list(edits), []
     if whole:
-        client.edit(whole)
+        client.edit(whole, keep=keep)
     try:
         for edit in later:
             client.edit([edit])

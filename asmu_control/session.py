@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asmu_control.client import TIMEOUT, Client
-from asmu_control.launch import END_TIMEOUT, PrivateEngine, private_name
+from asmu_control.client import Client
+from asmu_control.connecting import connect
+from asmu_control.devicerun import DeviceRun
+from asmu_control.enginesettings import check_own, check_same, own_config, whole
+from asmu_control.launch import END_TIMEOUT, PrivateEngine
 from asmu_control.link import ZmqLink
 from asmu_control.sending import send_patch
-from asmu_engine.protocol.errors import AsmuError, ConfigError, DeviceError, EngineError
+from asmu_engine.protocol.errors import AsmuError, EngineError
 
 if TYPE_CHECKING:
     from asmu_control.link import LocalLink
-    from asmu_control.typing import Edit, Stats
+    from asmu_control.timeouts import Timeout
+    from asmu_control.typing import Edit, PathLike, Stats
 
-_START_TIMEOUT = 60.0  # a sound server may take its time to open a device
 _FACTS = ("state", "samplerate", "blocksize", "device", "realtime", "revision", "uptime")
 
 
-class Session:
+class Session(DeviceRun):
     """From settings to a connected engine and back, any number of times.
+
+    Parameters
+    ----------
+    engine
+        Name or ``tcp://`` address of the engine to attach to, or a client of it; None: one of this script's own.
+    settings
+        What `EngineConfig` needs for the own engine.
+    key
+        Key file, for a ``tcp://`` address.
+    keep
+        What is put into the patch of the engine attached to stays there when this session ends.
 
     Attributes
     ----------
@@ -40,7 +52,9 @@ class Session:
         The engine inside this process, while the patch is stepped by hand.
     """
 
-    def __init__(self, engine: str | Client | None, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, engine: str | Client | None, settings: Mapping[str, Any], *, key: PathLike | None = None, keep: bool = False
+    ) -> None:
         self.opened = False
         self.first_position = 0
         self.local: LocalLink | None = None
@@ -50,26 +64,22 @@ class Session:
         self._started = False
         self._last: Stats = {"state": "closed"}
         self._attached = engine is not None
+        self._key = key
+        self._keep = keep
+        self._lapses = 0
         self._given = engine if isinstance(engine, Client) else None
         self._name = engine.engine if isinstance(engine, Client) else engine
         if self._attached:
             self.prefix = f"{secrets.token_hex(3)}."
             facts = self._attach()
-            self._check_same(settings, facts)
-            self.samplerate, self.blocksize = _whole(facts["samplerate"]), int(facts["blocksize"])
+            check_same(settings, facts)
+            self.samplerate, self.blocksize = whole(facts["samplerate"]), int(facts["blocksize"])
             self.device = (facts.get("device") or {}).get("name") or f"device of engine {self._name!r}"
         else:
-            from asmu_engine.config import make_config
-            from asmu_engine.protocol.device import parse_device
-
+            check_own(key, keep)
             self.prefix = ""
-            values = dict(settings)
-            values["plugins"] = tuple(_plugin(plugin) for plugin in settings["plugins"])
-            if values["device"] is not None:
-                values["device"] = parse_device(values["device"]).text()
-            self._config = make_config(name=private_name(), **values)
-            self.device = parse_device(self._config.device).text()
-            self.samplerate, self.blocksize = _whole(self._config.samplerate), self._config.blocksize
+            self._config, self.device = own_config(settings)
+            self.samplerate, self.blocksize = whole(self._config.samplerate), self._config.blocksize
 
     @property
     def client(self) -> Client:
@@ -85,13 +95,14 @@ class Session:
                 return False
             self.close([])
         if self._attached:
-            if self._client is None:
+            if self._client is None or self._client.closed:
                 self._attach()
         else:
             self._launch()
         assert self._client is not None
+        self._lapses = self._client.lapses
         try:
-            send_patch(self._client, edits)
+            send_patch(self._client, edits, keep=self._keep)
         except BaseException:
             self.close([])
             raise
@@ -140,80 +151,17 @@ class Session:
         from asmu_engine.config import EngineConfig
 
         self._config = EngineConfig(**{**self._config.to_wire(), "samplerate": samplerate, "blocksize": blocksize})
-        self.samplerate, self.blocksize = _whole(samplerate), blocksize
-
-    def check_stopped(self) -> None:
-        """EngineError ``engine_state`` when the own engine's device runs already."""
-        if not self._attached and self.stats()["state"] == "running":
-            raise EngineError("the interface runs already; stop its stream first", code="engine_state", where=self.client.engine)
-
-    def start(self, inputs: Sequence[int], outputs: Sequence[int], end_block: int | None, reset: bool, drop: int) -> None:
-        """Run the device, unless the engine attached to runs it already."""
-        if self._attached and end_block is None and self.stats()["state"] == "running":
-            self.first_position = int(self._last.get("frame_position", 0))
-            return
-        # With no channel named at all, whatever the device has: there is no stream without channels. An engine that others
-        # use too runs with all that it was given, since their patches need theirs.
-        everything = self._attached or (not inputs and not outputs)
-        message = {
-            "type": "start",
-            "inputs": None if everything else list(inputs),
-            "outputs": None if everything else list(outputs),
-            "end_block": end_block,
-            "drop": drop,
-            "reset": reset,
-        }
-        answer = self.request(message, _START_TIMEOUT)
-        self.first_position = int(answer.get("position", 0))
-        # A stream may be over before anybody asks for its state.
-        self._last = {**self._last, "device": answer.get("device")}
-        self._started = True
-
-    def stop(self) -> None:
-        """Stop the device."""
-        if self.opened:
-            self.request({"type": "stop"}, _START_TIMEOUT)
-            self._started = False
-
-    def stop_own(self) -> None:
-        """Stop the device if this session started it.
-
-        Raises
-        ------
-        DeviceError
-            ``device_lost``: it went away before.
-        EngineError
-            ``engine_gone``, ``engine_failed``: its engine did.
-        """
-        if not self._started:
-            return
-        self._started = False
-        state = self.stats()["state"]
-        if state == "running":
-            self.stop()
-        elif state == "lost":
-            raise DeviceError(
-                f"the device {self.device} was lost while the stream ran; recordings are whole up to there",
-                code="device_lost",
-                where=self.device,
-            )
-        elif state == "failed":
-            gone = not self.client.alive()
-            raise EngineError(
-                f"the engine {'ended' if gone else 'failed'} while the stream ran; recordings are whole up to there",
-                code="engine_gone" if gone else "engine_failed",
-                where=self.client.engine,
-            )
+        self.samplerate, self.blocksize = whole(samplerate), blocksize
 
     def close(self, nodes: Sequence[str]) -> None:
-        """End the own engine, or take `nodes` out of the one attached to and leave it."""
+        """End the own engine, or take `nodes` out of the one attached to, unless they are to be kept, and leave it."""
         try:
             if self._client is not None and self.opened:
                 self.stats()
-                if self._attached:
-                    self._take_out(self._client, nodes)
-                else:
+                if not self._attached:
                     self._client.request({"type": "shutdown"}, END_TIMEOUT)
+                elif not self._keep:
+                    self._take_out(self._client, nodes)
         except AsmuError:
             # The engine is gone already, or does not answer; `_end` sees to what is left of it.
             pass
@@ -234,20 +182,42 @@ class Session:
         if edits:
             client.edit(edits)
 
-    def request(self, message: Mapping[str, Any], timeout: float = TIMEOUT) -> dict[str, Any]:
-        """A request to the engine, whose last words are quoted if that ends it."""
+    def request(self, message: Mapping[str, Any], timeout: Timeout = "default") -> dict[str, Any]:
+        """A request to the engine, whose last words are quoted if that ends it.
+
+        Raises
+        ------
+        EngineError
+            ``engine_gone``: also when the connection was lost for so long that the engine has removed this client's part of the
+            patch.
+        """
+        client = self.client
         try:
-            return self.client.request(message, timeout)
-        except EngineError as error:
+            result = client.request(message, timeout)
+        except AsmuError as error:
+            self._check_known(client, error)
             words = self._engine.last_words() if self._engine is not None and error.code == "engine_gone" else ""
             if words:
                 error.add_note(f"the engine said:\n{words}")
             raise
+        self._check_known(client, None)
+        return result
 
-    def edit(self, edits: Sequence[Edit]) -> None:
-        """A transaction, if the engine is up; else nothing, since it gets the whole patch when it comes up."""
-        if self.opened:
-            self.request({"type": "transaction", "edits": list(edits)})
+    def edit(
+        self, edits: Sequence[Edit], *, at: int | None = None, if_revision: int | None = None, keep: bool = False
+    ) -> dict[str, Any]:
+        """A transaction, if the engine is up; else nothing, since it gets the whole patch when it comes up.
+
+        Returns
+        -------
+        dict
+            What the engine answers, see `Client.edit`; empty where it is not up.
+        """
+        if not self.opened:
+            return {}
+        given = {"at": at, "if_revision": if_revision, "keep": keep or self._keep or None}
+        fields = {name: value for name, value in given.items() if value is not None}
+        return self.request({"type": "transaction", "edits": list(edits), **fields})
 
     def stats(self) -> Stats:
         """State and counters, or the last known."""
@@ -274,11 +244,13 @@ class Session:
             return f"{owner}, {error.code}"
 
     def _attach(self) -> dict[str, Any]:
-        if self._given is not None and not self._given.closed:
+        if self._given is not None and (self._given.remote or not self._given.closed):
+            self._given.check_open()
             self._client = self._given
         else:
             assert self._name is not None
-            self._client = Client.connect(self._name)
+            # Under the address, not under the name that was learnt there: a name is looked for on this machine.
+            self._client = connect(self._name, self._key)
             self._finalizer = weakref.finalize(self, _end, self._client, None)
         return self._client.facts
 
@@ -294,20 +266,14 @@ class Session:
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _end, self._client, self._engine)
 
-    @staticmethod
-    def _check_same(settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        for key in ("samplerate", "blocksize"):
-            if settings[key] is not None and settings[key] != facts[key]:
-                raise ConfigError(
-                    f"{key} {settings[key]!r} was asked for, but the engine runs with {facts[key]!r}; leave it out",
-                    code="bad_config",
-                    where=key,
-                )
-        for key in ("device", "plugins", "ring_seconds"):
-            if settings[key]:
-                raise ConfigError(
-                    f"{key} is chosen where an engine is started; attached to one, leave it out", code="bad_config", where=key
-                )
+    def _check_known(self, client: Client, cause: AsmuError | None) -> None:
+        if self._attached and not self._keep and client.lapses != self._lapses:
+            raise EngineError(
+                f"the connection to engine {client.engine!r} was lost for so long that what this interface had in its patch was "
+                "removed; close the interface and open it again",
+                code="engine_gone",
+                where=client.engine,
+            ) from cause
 
 
 def _end(client: Client | None, engine: PrivateEngine | None) -> None:
@@ -316,13 +282,3 @@ def _end(client: Client | None, engine: PrivateEngine | None) -> None:
         client.close()
     if engine is not None:
         engine.close()
-
-
-def _plugin(plugin: str | os.PathLike[str]) -> str:
-    """A file is named by its whole path, since the engine may run in another folder; a module by its name."""
-    text = os.fspath(plugin)
-    return str(Path(text).resolve()) if text.endswith(".py") else text
-
-
-def _whole(samplerate: float) -> float:
-    return int(samplerate) if samplerate == int(samplerate) else samplerate

@@ -40,6 +40,17 @@ def start(
     ring_seconds: Annotated[float | None, typer.Option(help="Seconds of audio that a tap keeps.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings as TOML; the options above come before them.")] = None,
     autostart: Annotated[bool | None, typer.Option("--autostart", help="Run the device at once.")] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://ADDRESS:PORT", help="Let clients of other machines in, each with a key; see asmu keys."),
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder for recordings; the only one that clients of other machines reach.")
+    ] = None,
+    journal: Annotated[Path | None, typer.Option(help="File that every transaction is appended to, for asmu replay.")] = None,
+    announce: Annotated[
+        bool | None, typer.Option("--announce", help="Tell the local network of this engine (needs the package zeroconf).")
+    ] = None,
 ) -> None:
     """Start an engine that goes on until it is stopped."""
     plugins = tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in plugin or ()) or None
@@ -53,9 +64,15 @@ def start(
             plugins=plugins,
             ring_seconds=ring_seconds,
             autostart=autostart,
+            listen=listen,
+            recordings=str(recordings.absolute()) if recordings else None,
+            journal=str(journal.absolute()) if journal else None,
+            announce=announce,
         )
     )
     typer.echo(f"engine {info.name} runs (process {info.pid}); stop it with: asmu engine stop {info.name}")
+    if info.listen:
+        typer.echo(f"clients of other machines come in at {info.listen}, each with a key: asmu keys new NAME --out FILE")
 
 
 @app.command()
@@ -83,8 +100,17 @@ def status(name: Name = DEFAULT_NAME, as_json: AsJson = False) -> None:
 
 
 @app.command(name="list")
-def list_engines(as_json: AsJson = False) -> None:
-    """List the engines of this user that run."""
+def list_engines(
+    as_json: AsJson = False,
+    network: Annotated[
+        bool, typer.Option("--network", help="List those that announce themselves in the local network (needs zeroconf).")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="How long to listen for them, with --network.")] = 2.0,
+) -> None:
+    """List the engines of this user that run, or those in the local network."""
+    if network:
+        _list_network(seconds, as_json)
+        return
     engines = running_engines()
     if as_json:
         typer.echo(json.dumps([asdict(info) for info in engines]))
@@ -94,9 +120,27 @@ def list_engines(as_json: AsJson = False) -> None:
         return
     from rich.table import Table
 
-    table = Table("name", "process", "version", "owner", box=None)
+    table = Table("name", "process", "version", "owner", "network", box=None)
     for info in engines:
-        table.add_row(info.name, str(info.pid), info.version, "a script" if info.private else "nobody")
+        table.add_row(info.name, str(info.pid), info.version, "a script" if info.private else "nobody", info.listen)
+    console().print(table)
+
+
+def _list_network(seconds: float, as_json: bool) -> None:
+    from asmu_control.discovery import browse
+
+    engines = browse(seconds)
+    if as_json:
+        typer.echo(json.dumps([asdict(found) for found in engines]))
+        return
+    if not engines:
+        typer.echo("no engine announces itself in the local network; one does when started with --listen and --announce")
+        return
+    from rich.table import Table
+
+    table = Table("name", "endpoint", "host", "version", "key", box=None)
+    for found in engines:
+        table.add_row(found.name, found.url, found.host, found.version, found.fingerprint)
     console().print(table)
 
 

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from asmu_control.cli import demo, devices, engine
 from asmu_engine import __version__
 from asmu_engine.protocol.errors import AsmuError
 
+VERBS: Final = ("demo", "devices", "engine", "patch", "replay", "relay", "keys", "protocol")
+"""Each is a module here, with a function of its name, or an ``app`` of verbs of its own."""
+
+
+class Verbs(TyperGroup):
+    """Loads a verb's module when it is called, or when help names them all."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In this order help shows them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb; None where there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"asmu_control.cli.{cmd_name}")
+        if hasattr(module, "app"):
+            group = typer.main.get_group(module.app)
+            group.name = cmd_name
+            return group
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Multichannel audio playback, processing and recording for acoustic measurement.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(engine.app, name="engine")
-app.command("demo")(demo.demo)
-app.command("devices")(devices.devices)
 
 
 def _version(wanted: bool) -> None:

@@ -42,6 +42,7 @@ class ADSR(OneShot, Effect):
         Parameter("scale", type="choice", default="lin", choices=("lin", "log"), live=False),
     )
     calls = ("start", "release_now")
+    begins = "triggered"
 
     def __init__(
         self,

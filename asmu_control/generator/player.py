@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from asmu_control.generator.feed import Fed
 from asmu_control.job import job_error
-from asmu_control.processor import Generator
 from asmu_engine.protocol.errors import DiskError, PatchError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class NamedFile(Protocol):
         """Path of the file."""
 
 
-class Player(Generator):
+class Player(Fed):
     """Plays a sound file, one output a file channel, from the first frame of the stream on. A loop has no gap.
 
     The end of the file may be anywhere in a block: its last frame is played, and zeros follow.
@@ -41,6 +41,9 @@ class Player(Generator):
         Path, or an AFile or soundfile.SoundFile, of which the path is taken; what was written to it so far is played.
     loop
         Go on at the beginning after the end, for ever.
+    wait
+        Do not play before `begin`: its first frame is then in the block that follows, or with ``interface.edit(at=…)`` the very
+        frame that was asked for.
 
     Raises
     ------
@@ -48,10 +51,7 @@ class Player(Generator):
         ``file_unreadable``; ``file_format`` where the samplerate differs.
     """
 
-    kind = "feed"
-    ring = "feed"
-
-    def __init__(self, interface: Interface, afile: PathLike | NamedFile, loop: bool = False) -> None:
+    def __init__(self, interface: Interface, afile: PathLike | NamedFile, loop: bool = False, *, wait: bool = False) -> None:
         self._path = _path(afile)
         self._loop = loop
         self._job = 0
@@ -60,7 +60,7 @@ class Player(Generator):
         self._loops_told = 0
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path)}
         channels, self._frames = _channels_and_frames(self._path, interface.samplerate)
-        super().__init__(interface, channels=channels)
+        super().__init__(interface, channels=channels, **({"playing": False} if wait else {}))
 
     @property
     def path(self) -> Path:

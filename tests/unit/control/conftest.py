@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from asmu_control.client import Client
+from asmu_engine.protocol.codec import unpack
 from asmu_engine.protocol.errors import AsmuError
 from asmu_engine.protocol.messages import parse_request, refusal, reply
+
+
+class FakeSubscription:
+    """The events that the test puts into the link."""
+
+    joined = True
+
+    def __init__(self, events: deque[dict[str, Any]], topics: Collection[str], queue: int) -> None:
+        self.events, self.topics, self.queue = events, tuple(topics), queue
+        self.closed = False
+
+    def receive(self, timeout: float) -> dict[str, Any] | None:
+        return self.events.popleft() if self.events and not self.closed else None
+
+    def fileno(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeLink:
     """Every request is checked against the protocol; `answers` by type: a result, an error, or None for silence."""
 
     name = "fake"
+    remote = False
+    connections = 1
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.inbox: deque[dict[str, Any]] = deque()
         self.events: deque[dict[str, Any]] = deque()
+        self.subscriptions: list[FakeSubscription] = []
+        self.greetings: list[dict[str, Any]] = []
         self.there = True
         self.closed = False
         self.answers: dict[str, Any] = {
@@ -37,7 +62,8 @@ class FakeLink:
             "play": {"job": 2, "state": "running"},
         }
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, data: bytes) -> None:
+        message = unpack(data)
         parse_request(message)
         self.requests.append(message)
         answer = self.answers.get(message["type"], {"nodes": self.nodes()} if message["type"] == "patch" else {})
@@ -49,8 +75,15 @@ class FakeLink:
     def receive(self, timeout: float) -> dict[str, Any] | None:
         return self.inbox.popleft() if self.inbox else None
 
-    def event(self, timeout: float) -> dict[str, Any] | None:
-        return self.events.popleft() if self.events else None
+    def fileno(self) -> None:
+        return None
+
+    def greeted(self, facts: dict[str, Any]) -> None:
+        self.greetings.append(facts)
+
+    def subscribe(self, topics: Collection[str], queue: int = 10) -> FakeSubscription:
+        self.subscriptions.append(FakeSubscription(self.events, topics, queue))
+        return self.subscriptions[-1]
 
     def alive(self) -> bool:
         return self.there

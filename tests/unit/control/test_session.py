@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import asmu_control as asmu
-from asmu_control.exceptions import ConfigError, DeviceError, DiskError, EngineError
+from asmu_control.exceptions import AccessError, ConfigError, DeviceError, DiskError, EngineError
 
 
 @pytest.fixture
@@ -268,3 +268,41 @@ def test_nothing_is_recorded_or_played_without_an_engine(tmp_path: Path) -> None
         with pytest.raises(EngineError) as caught:
             use()
         assert caught.value.code == "engine_state"
+
+
+# -- attached -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "value"), [("key", "anna.key"), ("keep", True)])
+def test_what_only_an_engine_to_attach_to_can_have(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is for an engine to attach to") as caught:
+        asmu.Interface(device="virtual", **{name: value})  # type: ignore[arg-type]
+    assert caught.value.where == name
+
+
+def test_what_is_kept_stays_in_the_engine(client, link) -> None:
+    interface = asmu.Interface(engine=client, keep=True)
+    sine = asmu.generator.Sine(interface, 1)
+    with interface.start():
+        sine.set_frequency(2)
+    assert all(request["keep"] for request in link.asked("transaction"))
+    assert "remove" not in [edit["op"] for edit in link.edits()]
+
+
+def test_an_address_is_taken_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lets in only those with a key"):
+        asmu.Interface(engine="tcp://127.0.0.1:5555")
+    with pytest.raises(AccessError, match=r"none\.key"):
+        asmu.Interface(engine="tcp://127.0.0.1:5555", key=tmp_path / "none.key")
+
+
+def test_a_client_that_was_closed_is_replaced_only_on_this_machine(client, link) -> None:
+    interface = asmu.Interface(engine=client)
+    client.close()
+    with pytest.raises(EngineError) as caught:
+        interface.open()
+    assert caught.value.code == "engine_unknown"  # looked for by its name
+    link.remote = True
+    with pytest.raises(EngineError) as caught:
+        interface.open()
+    assert caught.value.code == "engine_state"

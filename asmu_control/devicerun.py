@@ -1,0 +1,102 @@
+"""Starting and stopping the device of the engine behind an interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asmu_engine.protocol.errors import DeviceError, EngineError
+
+if TYPE_CHECKING:
+    from asmu_control.client import Client
+    from asmu_control.timeouts import Timeout
+    from asmu_control.typing import Stats
+
+_START_TIMEOUT = 60.0  # a sound server may take its time to open a device
+
+
+class DeviceRun:
+    """What a `asmu_control.session.Session` does with its engine's device."""
+
+    device: str
+    opened: bool
+    first_position: int
+    _attached: bool
+    _started: bool
+    _last: Stats
+
+    @property
+    def client(self) -> Client:
+        """The connection."""
+        raise NotImplementedError
+
+    def request(self, message: Mapping[str, Any], timeout: Timeout = "default") -> dict[str, Any]:
+        """A request to the engine."""
+        raise NotImplementedError
+
+    def stats(self) -> Stats:
+        """State and counters, or the last known."""
+        raise NotImplementedError
+
+    def check_stopped(self) -> None:
+        """EngineError ``engine_state`` when the own engine's device runs already."""
+        if not self._attached and self.stats()["state"] == "running":
+            raise EngineError("the interface runs already; stop its stream first", code="engine_state", where=self.client.engine)
+
+    def start(self, inputs: Sequence[int], outputs: Sequence[int], end_block: int | None, reset: bool, drop: int) -> None:
+        """Run the device, unless the engine attached to runs it already."""
+        if self._attached and end_block is None and self.stats()["state"] == "running":
+            self.first_position = int(self._last.get("frame_position", 0))
+            return
+        # With no channel named at all, whatever the device has: there is no stream without channels. An engine that others
+        # use too runs with all that it was given, since their patches need theirs.
+        everything = self._attached or (not inputs and not outputs)
+        message = {
+            "type": "start",
+            "inputs": None if everything else list(inputs),
+            "outputs": None if everything else list(outputs),
+            "end_block": end_block,
+            "drop": drop,
+            "reset": reset,
+        }
+        answer = self.request(message, _START_TIMEOUT)
+        self.first_position = int(answer.get("position", 0))
+        # A stream may be over before anybody asks for its state.
+        self._last = {**self._last, "device": answer.get("device")}
+        self._started = True
+
+    def stop(self) -> None:
+        """Stop the device."""
+        if self.opened:
+            self.request({"type": "stop"}, _START_TIMEOUT)
+            self._started = False
+
+    def stop_own(self) -> None:
+        """Stop the device if this session started it.
+
+        Raises
+        ------
+        DeviceError
+            ``device_lost``: it went away before.
+        EngineError
+            ``engine_gone``, ``engine_failed``: its engine did.
+        """
+        if not self._started:
+            return
+        self._started = False
+        state = self.stats()["state"]
+        if state == "running":
+            self.stop()
+        elif state == "lost":
+            raise DeviceError(
+                f"the device {self.device} was lost while the stream ran; recordings are whole up to there",
+                code="device_lost",
+                where=self.device,
+            )
+        elif state == "failed":
+            gone = not self.client.alive()
+            raise EngineError(
+                f"the engine {'ended' if gone else 'failed'} while the stream ran; recordings are whole up to there",
+                code="engine_gone" if gone else "engine_failed",
+                where=self.client.engine,
+            )
