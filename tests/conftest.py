@@ -35,6 +35,7 @@ def _make_folders() -> Folders:
 def _use(folders: Folders, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ASMU_RUNTIME_DIR", str(folders.runtime))
     patch.setenv("ASMU_SHM_DIR", str(folders.shm))
+    patch.setenv("ASMU_KEYS_DIR", str(folders.base / "keys"))
 
 
 def _processes(folders: Folders, before: set[int]) -> list[psutil.Process]:
@@ -110,7 +111,7 @@ def module_folders() -> Iterator[Folders]:
 
 @pytest.fixture(autouse=True)
 def folders(request: pytest.FixtureRequest) -> Iterator[Folders]:
-    """Private ``ASMU_RUNTIME_DIR`` and ``ASMU_SHM_DIR``, and the check that no process, segment or socket outlives the test."""
+    """Private ``ASMU_RUNTIME_DIR``, ``ASMU_SHM_DIR`` and ``ASMU_KEYS_DIR``; no process, segment or socket outlives a test."""
     if "module_folders" in request.fixturenames:
         yield request.getfixturevalue("module_folders")
         return

@@ -48,10 +48,13 @@ def test_public_names() -> None:
         "AFile",
         "ASetup",
         "Interface",
+        "Timeouts",
         "__version__",
         "acore",
         "analyzer",
         "client",
+        "connect",
+        "connect_async",
         "device",
         "effect",
         "exceptions",
@@ -59,6 +62,7 @@ def test_public_names() -> None:
         "io",
         "processor",
         "query_devices",
+        "testing",
         "typing",
     ]
     for name in asmu.__all__:

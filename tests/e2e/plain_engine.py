@@ -59,10 +59,16 @@ class PlainEngine:
         self.context.linger = 0
         self.clients: list[PlainClient] = []
         if self.info:
-            self.client = self.connect()
+            self.client = self.connect(b"own")  # by this name it is known again should the connection ever break
 
-    def connect(self, identity: bytes | None = None) -> PlainClient:
-        """Another client."""
+    def connect(self, identity: bytes | None = None, **hello: Any) -> PlainClient:
+        """Another client, which has said hello with these fields."""
+        client = self.stranger(identity)
+        client.hello(**hello)
+        return client
+
+    def stranger(self, identity: bytes | None = None) -> PlainClient:
+        """Another connection, whose hello is still to come."""
         client = PlainClient(self.context, self.info, identity)
         self.clients.append(client)
         return client
@@ -118,9 +124,13 @@ class PlainClient:
         return self.answer(patience)
 
     def answer(self, patience: float = PATIENCE) -> dict[str, Any]:
-        """The next answer."""
-        assert self.requests.poll(patience * 1000), "no answer"
-        return msgpack.unpackb(self.requests.recv_multipart()[-1], strict_map_key=False)
+        """The next answer; what only shows that the engine is there is no answer."""
+        deadline = time.monotonic() + patience
+        while True:
+            assert self.requests.poll(max(0.0, deadline - time.monotonic()) * 1000), "no answer"
+            answer = msgpack.unpackb(self.requests.recv_multipart()[-1], strict_map_key=False)
+            if answer["type"] != "beat":
+                return answer
 
     def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """One request; its answer, reply or error."""
@@ -134,6 +144,11 @@ class PlainClient:
         message = self.ask(kind, **fields)
         assert message["type"] == "reply", message
         return message["result"]
+
+    def hello(self, **fields: Any) -> dict[str, Any]:
+        """Say who this is; the connection is watched, so that nothing else need be said."""
+        self.facts = self.result("hello", **{"name": "plain", "pid": os.getpid(), "beat": True, **fields})
+        return self.facts
 
     def edit(self, *edits: dict[str, Any]) -> dict[str, Any]:
         """A transaction that must work."""
@@ -153,7 +168,7 @@ class PlainClient:
         """Return once events arrive: a subscription takes a moment."""
 
         def joined() -> bool:
-            self.result("hello", name="listener", pid=os.getpid())
+            self.hello(name="listener")
             return bool(self.events.poll(20))
 
         until(joined, "the subscription")

@@ -62,6 +62,7 @@ def test_engine_by_arguments_and_file(tmp_path: Path) -> None:
         assert (info["pid"], info["private"]) == (process.pid, False)
         context = zmq.Context()
         lab = PlainClient(context, info)
+        lab.hello()
         until(lambda: lab.result("status")["state"] == "running", "the autostart")
         status = lab.result("status")
         assert (status["samplerate"], status["blocksize"]) == (8000.0, 128)
