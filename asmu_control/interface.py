@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
+from asmu_control.devicechannels import DeviceChannels
 from asmu_control.editing import Editing
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
 from asmu_control.patch import Patch
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Interface"]
 
 
-class Interface(Editing, Running, SteppedByHand):
+class Interface(DeviceChannels, Editing, Running, SteppedByHand):
     """Channels of an audio device, and the patch of processors between them.
 
     Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
@@ -151,26 +152,6 @@ class Interface(Editing, Running, SteppedByHand):
         asetup._attach(self)
 
     @property
-    def iinputs(self) -> tuple[IInput, ...]:
-        """Input channels in the order in which they were made."""
-        return self._iinputs.all
-
-    @property
-    def ioutputs(self) -> tuple[IOutput, ...]:
-        """Output channels in the order in which they were made."""
-        return self._ioutputs.all
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """Numbers of the input channels in use, from 1, ascending."""
-        return tuple(sorted({*self._more_inputs, *(c.channel for c in self.iinputs)}))
-
-    @property
-    def outputs(self) -> tuple[int, ...]:
-        """Numbers of the output channels in use, from 1, ascending."""
-        return tuple(sorted({*self._more_outputs, *(c.channel for c in self.ioutputs)}))
-
-    @property
     def processors(self) -> tuple[Processor, ...]:
         """All processors in the patch, in the order in which they were made."""
         return self._patch.processors
@@ -179,26 +160,6 @@ class Interface(Editing, Running, SteppedByHand):
     def analyzers(self) -> tuple[Analyzer, ...]:
         """The analyzers among the `processors`."""
         return tuple(p for p in self.processors if isinstance(p, Analyzer))
-
-    def iinput(self, idx: int = 0, ch: int | None = None, **attributes: Any) -> IInput:
-        """An input channel: number `ch` (from 1), made at its first use, or without `ch` the one at place `idx`.
-
-        Parameters
-        ----------
-        attributes
-            Without `ch`: look for the channel that has them, ``interface.iinput(name="mic")``; of several that at place
-            `idx` among them. With `ch`: a new channel is given them, one that exists must have them.
-
-        Raises
-        ------
-        ValueError
-            Nothing at `idx`, no such channel, or a place that is not the next free one for a new channel.
-        """
-        return self._iinputs.get(idx, ch, attributes)
-
-    def ioutput(self, idx: int = 0, ch: int | None = None, **attributes: Any) -> IOutput:
-        """An output channel; see `iinput`."""
-        return self._ioutputs.get(idx, ch, attributes)
 
     # -- running ------------------------------------------------------------------------------------------------
 

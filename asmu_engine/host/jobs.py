@@ -1,17 +1,17 @@
-"""Recordings and players: which there are, and the disk process that does them, replaced when it dies."""
+"""The recordings and players that there are, and the disk process that does them, replaced when it dies."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from asmu_engine.host.child import Answer, Child, describe_exit
 from asmu_engine.host.command import python_command
 from asmu_engine.host.deaths import Deaths, too_many
 from asmu_engine.host.events import Events
+from asmu_engine.host.job import Job, JobKind
 from asmu_engine.host.loop import Loop
 from asmu_engine.protocol.errors import AsmuError, DiskError
 
@@ -19,36 +19,6 @@ _log = logging.getLogger(__name__)
 
 COMMAND_SECONDS: Final = 30.0
 MAX_FINISHED: Final = 256
-
-
-@dataclass
-class Job:
-    """One recording or player. `command` is what the disk process was told, `progress` the last that it told.
-
-    `client` is the name of who began it, `client_id` its id; `keep`: it outlives that client.
-    """
-
-    job: int
-    kind: Literal["record", "play"]
-    node: str
-    ring: str
-    client: str
-    command: dict[str, Any]
-    client_id: str = ""
-    keep: bool = False
-    state: str = "starting"
-    progress: dict[str, Any] = field(default_factory=dict)
-    stopping: list[Answer] = field(default_factory=list)
-
-    @property
-    def open(self) -> bool:
-        """True until it is finished or failed."""
-        return self.state in ("starting", "running")
-
-    def facts(self) -> dict[str, Any]:
-        """What clients see of it."""
-        own = {"job": self.job, "kind": self.kind, "node": self.node, "path": self.command["path"], "client": self.client}
-        return {**self.progress, **own, "state": self.state}
 
 
 class Jobs:
@@ -67,7 +37,7 @@ class Jobs:
 
     def begin(
         self,
-        kind: Literal["record", "play"],
+        kind: JobKind,
         answer: Answer,
         *,
         node: str,
@@ -112,7 +82,7 @@ class Jobs:
             return
 
         def told(result: dict[str, Any] | None, error: AsmuError | None) -> None:
-            self._note(job, result or {})
+            job.note(result or {})
             answer(job.facts(), None)
 
         self.child.request({"do": "status", "job": number}, told, COMMAND_SECONDS)
@@ -133,7 +103,7 @@ class Jobs:
 
         def sought(result: dict[str, Any] | None, error: AsmuError | None) -> None:
             if result is not None:
-                self._note(job, result)
+                job.note(result)
             answer(None if result is None else job.facts(), error)
 
         self.child.request({"do": "seek", "job": number, "position": position}, sought, COMMAND_SECONDS)
@@ -247,7 +217,7 @@ class Jobs:
                 if error.code != "engine_failed":  # else that process died as well, and the next one tries again
                     self._end(job, "failed", {"error": error.to_wire()}, error)
                 return
-            self._note(job, result)
+            job.note(result)
             if job.open:
                 job.state = "running"
 
@@ -274,16 +244,13 @@ class Jobs:
         if state in ("finished", "failed") and not job.stopping:
             self._end(job, state, message, None)
         else:
-            self._note(job, message)
+            job.note(message)
             self._events.publish("disk", {"event": "job", **job.facts()})
-
-    def _note(self, job: Job, told: dict[str, Any]) -> None:
-        job.progress.update({key: value for key, value in told.items() if key not in ("event", "state", "job")})
 
     def _end(self, job: Job, state: str, told: dict[str, Any], error: AsmuError | None) -> None:
         if not job.open:
             return
-        self._note(job, told)
+        job.note(told)
         job.state = state
         self._events.publish("disk", {"event": "job", **job.facts()})
         answers, job.stopping = job.stopping, []

@@ -88,7 +88,7 @@ class Host:
         try:
             self._loop.run()
         finally:
-            failed = self._engine.audio.state == "failed"
+            failed = self._engine.audio.run.state == "failed"
             self._engine.close()
             self._close_sockets(LINGER_SECONDS)
             release_engine(self._claim)

@@ -1,4 +1,4 @@
-"""What the supervisor of the audio process needs of the engine around it."""
+"""What the supervision of the audio process and of its device needs of the engine around it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ class Owner(Protocol):
 
     def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
         """One event."""
+
+
+class Ahead(Protocol):
+    """What brings transactions to the audio process before their frame; see `asmu_engine.host.arming`."""
+
+    def before_start(self, horizon: float) -> dict[str, Any]:
+        """What goes with the request that starts the device: transactions up to a frame position."""
+
+    def after_start(self, result: dict[str, Any] | None) -> None:
+        """The answer to that request; what it says of transactions is taken out of it."""
+
+    def taken(self, number: int, at: int) -> None:
+        """A transaction took effect at a frame position."""
+
+    def stopped(self) -> None:
+        """The device stands still."""
+
+    def down(self, position: int) -> None:
+        """The process died at a frame position."""
+
+    def look(self) -> None:
+        """There may be something to do."""

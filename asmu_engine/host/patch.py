@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from asmu_engine.host.change import Change, Step, add_edit, connect_edit, set_edit
-from asmu_engine.host.node import Node, channels_of, device_nodes, find_cycle
+from asmu_engine.host.graph import Graph
+from asmu_engine.host.node import Node, channels_of, find_cycle
 from asmu_engine.host.values import checked_values, shown_values, stretched_values
 from asmu_engine.protocol.catalogue import Kind, Value
 from asmu_engine.protocol.edits import Add, Call, Connect, Disconnect, Edit, Remove, Resize, Set
 from asmu_engine.protocol.errors import PatchError
-from asmu_engine.protocol.version import INPUTS_NODE, MAX_NODES, OUTPUTS_NODE
+from asmu_engine.protocol.version import MAX_NODES
 
 MAX_CONNECTIONS: Final = 131_072
 """Most connections that a patch may hold."""
 
 
-class Patch:
+class Patch(Graph):
     """Nodes and connections, with the checks of every edit.
 
     A transaction either changes structure, then `apply` changes the patch and returns how to take that back; or it
@@ -27,10 +28,9 @@ class Patch:
     """
 
     def __init__(self, catalogue: Iterable[Kind], blocksize: int) -> None:
+        super().__init__()
         self.kinds: dict[str, Kind] = {kind.name: kind for kind in catalogue}
         self.blocksize = blocksize
-        self.nodes: dict[str, Node] = device_nodes()
-        self.connections = 0
         self.revision = 0
         self._steps: dict[type[Any], Callable[[Any, Change], None]] = {
             Add: self._add,
@@ -69,17 +69,6 @@ class Patch:
         change = Change()
         self._run(edits, {Set: self._check_set, Call: self._call}, change)
         return change
-
-    def open_channels(self, inputs: Iterable[int] | None, outputs: Iterable[int] | None) -> None:
-        """Note the device channels in use (from 1) while the device runs; None: any channel may be connected."""
-        for name, channels in ((INPUTS_NODE, inputs), (OUTPUTS_NODE, outputs)):
-            self.nodes[name].open_ports = None if channels is None else frozenset(channel - 1 for channel in channels)
-
-    def used_channels(self) -> tuple[list[int], list[int]]:
-        """Device input and output channels (from 1) that something is connected to."""
-        inputs = {output + 1 for output in self.nodes[INPUTS_NODE].sinks.values()}
-        outputs = {port + 1 for port in self.nodes[OUTPUTS_NODE].sources}
-        return sorted(inputs), sorted(outputs)
 
     def wire(self, owners: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The patch as plain data; connections as [source, output, target, input], of large arrays their type and shape only.
@@ -158,19 +147,19 @@ class Patch:
             change.made.append((node, wire, node.channels))
 
     def _remove(self, edit: Remove, change: Change) -> None:
-        node = self._own(edit.node)
-        self._unplug(node, change)
+        node = self.find_own(edit.node)
+        self.unplug(node, change)
         change.do(lambda: self.nodes.pop(node.name), lambda: self.nodes.__setitem__(node.name, node))
         if node.ring:
             change.dropped[node.ring] = None
         change.wire.append({"op": "remove", "node": node.name})
 
     def _resize(self, edit: Resize, change: Change) -> None:
-        node = self._own(edit.node)
+        node = self.find_own(edit.node)
         node.kind.check_ports(edit.inputs, edit.outputs, node.name)
         ports = node.inputs, node.outputs
         before: list[tuple[int, int, dict[str, Value | None], str]] = []
-        self._unplug(node, change, edit.inputs, edit.outputs)
+        self.unplug(node, change, edit.inputs, edit.outputs)
         wire: dict[str, Any] = {"op": "resize", "node": node.name, "inputs": edit.inputs, "outputs": edit.outputs}
         change.wire.append(wire)
         stretched = stretched_values(node, channels_of(edit.inputs, edit.outputs))
@@ -192,7 +181,7 @@ class Patch:
             change.made.append((node, wire, node.channels))
 
     def _connect(self, edit: Connect, change: Change) -> None:
-        source, target = self._any(edit.source), self._any(edit.target)
+        source, target = self.find(edit.source), self.find(edit.target)
         source.check_output(edit.output)
         target.check_input(edit.input)
         present = target.sources.get(edit.input)
@@ -207,19 +196,19 @@ class Patch:
             raise PatchError(
                 f"the patch has {MAX_CONNECTIONS} connections, which is the limit", code="patch_too_large", where=target.name
             )
-        change.do(lambda: self._plug(source, edit.output, target, edit.input), lambda: self._pull(target, edit.input))
+        self.connect(source, edit.output, target, edit.input, change)
         change.suspects[target.name] = None
         change.wire.append(connect_edit(source.name, edit.output, target.name, edit.input))
 
     def _disconnect(self, edit: Disconnect, change: Change) -> None:
-        target = self._any(edit.target)
+        target = self.find(edit.target)
         if edit.input not in target.sources:
             if not target.reserved:
                 target.check_input(edit.input)
             raise PatchError(
                 f"input {edit.input} of {target.name} is not connected", code="not_connected", where=f"{target.name}:{edit.input}"
             )
-        self._cut(target, edit.input, change)
+        self.cut(target, edit.input, change)
         change.wire.append({"op": "disconnect", "target": target.name, "input": edit.input})
 
     def _set(self, edit: Set, change: Change) -> None:
@@ -235,7 +224,7 @@ class Patch:
         change.wire.append(set_edit(node, values))
 
     def _call(self, edit: Call, change: Change) -> None:
-        node = self._own(edit.node)
+        node = self.find_own(edit.node)
         if edit.call not in node.kind.calls:
             known = ", ".join(node.kind.calls) or "none"
             raise PatchError(
@@ -245,56 +234,12 @@ class Patch:
 
     # -- pieces ---------------------------------------------------------------------------------------------------
 
-    def _any(self, name: str) -> Node:
-        try:
-            return self.nodes[name]
-        except KeyError:
-            raise PatchError(f"there is no node {name!r} in the patch", code="unknown_node", where=name) from None
-
-    def _own(self, name: str) -> Node:
-        node = self._any(name)
-        if node.reserved:
-            raise PatchError(f"{name!r} stands for the device and cannot be edited, only connected", code="bad_name", where=name)
-        return node
-
     def _settable(self, edit: Set) -> tuple[Node, dict[str, Value | None]]:
-        node = self._own(edit.node)
+        node = self.find_own(edit.node)
         return node, checked_values(node.kind, edit.parameters, node.channels, node.name, new=False)
 
     def _orders(self, name: str) -> bool:
         return name in self.nodes and self.nodes[name].kind.breaks_cycle
-
-    def _plug(self, source: Node, output: int, target: Node, port: int) -> None:
-        target.sources[port] = (source.name, output)
-        source.sinks[target.name, port] = output
-        self.connections += 1
-
-    def _pull(self, target: Node, port: int) -> None:
-        source, _ = target.sources.pop(port)
-        del self.nodes[source].sinks[target.name, port]
-        self.connections -= 1
-
-    def _cut(self, target: Node, port: int, change: Change) -> None:
-        name, output = target.sources[port]
-        source = self.nodes[name]
-        change.do(lambda: self._pull(target, port), lambda: self._plug(source, output, target, port))
-
-    def _unplug(self, node: Node, change: Change, inputs: int = 0, outputs: int = 0) -> None:
-        """Cut the connections of a node from port `inputs` and `outputs` on; the audio process is told one by one."""
-        ends = [(node, port) for port in node.sources if port >= inputs]
-        ends += [
-            (self.nodes[target], port)
-            for (target, port), output in node.sinks.items()
-            if output >= outputs and target != node.name
-        ]
-        ends += [
-            (node, port)
-            for (target, port), output in node.sinks.items()
-            if output >= outputs and target == node.name and port < inputs
-        ]
-        for target, port in ends:
-            self._cut(target, port, change)
-            change.wire.append({"op": "disconnect", "target": target.name, "input": port})
 
 
 def _setting(node: Node, values: dict[str, Value | None]) -> tuple[Step, Step]:

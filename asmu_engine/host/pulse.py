@@ -72,5 +72,13 @@ class Pulse:
         elapsed = (time.monotonic_ns() - since) * 1e-9 + seconds
         return max(self.position, position + round(elapsed * self._samplerate * self._speed))
 
+    def reach(self, seconds: float) -> float:
+        """The frame position to which the device will have come in so many seconds; infinity where it keeps no time."""
+        return self.position + seconds * self._samplerate * self._speed if self._paced else float("inf")
+
+    def seconds_until(self, position: int) -> float | None:
+        """How long until the device comes to a frame position; None where it keeps no time."""
+        return (position - self.position) / (self._samplerate * self._speed) if self._paced else None
+
     def _seen(self) -> None:
         self._blocks = (self._page.counter("blocks"), time.monotonic())
