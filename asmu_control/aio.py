@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Sequ
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from asmu_control.asynclease import AsyncLease
 from asmu_control.connection import Connection
+from asmu_control.deviceverbs import DeviceVerbs
 from asmu_control.events import Event
 from asmu_control.events import Sequence as EventSequence
 from asmu_control.exchange import R, Steps
-from asmu_control.lease import covers
+from asmu_control.patchverbs import PatchVerbs
 from asmu_control.shared import Awaited
 from asmu_control.timeouts import Timeout, Timeouts
-from asmu_control.verbs import Verbs
 from asmu_engine.protocol.errors import AsmuError
 
 if TYPE_CHECKING:
+    from asmu_control.asynctap import AsyncTap
     from asmu_control.link import Link, Message, Source
 
 __all__ = ["AsyncClient", "AsyncEvents", "AsyncLease", "Connecting"]
@@ -27,7 +29,7 @@ QUEUE: Final = 10_000
 _POLL_SECONDS: Final = 0.002
 
 
-class AsyncClient(Connection, Verbs, Awaited):
+class AsyncClient(Connection, PatchVerbs, DeviceVerbs, Awaited):
     """A client whose methods are awaited; they are those of `asmu_control.client.Client`, in one event loop.
 
     Requests of several tasks are done one after another. A task that is cancelled while it waits does not know whether the
@@ -83,6 +85,15 @@ class AsyncClient(Connection, Verbs, Awaited):
         See `asmu_control.client.Client.lease`.
         """
         return AsyncLease(self, nodes, outputs, timeout)
+
+    def tap(self, node: str) -> AsyncTap:
+        """The tap of that name in the engine's patch: ``async for block in client.tap("tap1").blocks(4800): …``.
+
+        See `asmu_control.client.Client.tap`.
+        """
+        from asmu_control.asynctap import AsyncTap
+
+        return AsyncTap(self, node)
 
     async def close(self) -> None:
         """Leave: leases end, and what this client owns and did not keep is removed. The engine goes on."""
@@ -165,57 +176,6 @@ class AsyncEvents:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-class AsyncLease:
-    """What `AsyncClient.lease` gives: from when it is awaited until `release`, or the end of ``async with``, others cannot
-    change these nodes and channels.
-
-    Attributes
-    ----------
-    nodes
-        Names of nodes.
-    outputs
-        Output channels of the device, from 1.
-    """
-
-    def __init__(self, client: AsyncClient, nodes: Sequence[str], outputs: Sequence[int], timeout: Timeout) -> None:
-        self.nodes = tuple(nodes)
-        self.outputs = tuple(outputs)
-        self._client = client
-        self._timeout: Timeout = timeout
-        self._taken = False
-
-    async def held(self) -> bool:
-        """Ask the engine whether they still are this client's alone."""
-        return self._taken and covers(await self._client.clients(), self._client.id, self.nodes, self.outputs)
-
-    async def release(self) -> None:
-        """Give them free; harmless when done before, and when the client is closed."""
-        taken, self._taken = self._taken, False
-        if taken and not self._client.closed:
-            await self._client.release(self.nodes, self.outputs)
-
-    async def _take(self) -> Self:
-        message = {"type": "lease", "nodes": list(self.nodes), "outputs": list(self.outputs)}
-        await self._client.request(message, self._timeout)
-        self._taken = True
-        return self
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._take().__await__()
-
-    async def __aenter__(self) -> Self:
-        return self if self._taken else await self._take()
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            await self.release()
-        except AsmuError as second:
-            # The error of the body is the one to be seen.
-            if error is None:
-                raise
-            error.add_note(f"releasing the lease then failed as well: {second}")
 
 
 class Connecting:

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from asmu_control.connection import Connection
+from asmu_control.deviceverbs import DeviceVerbs
 from asmu_control.events import Event, Events
 from asmu_control.exchange import R, Steps, run
-from asmu_control.lease import Lease
+from asmu_control.lease import Lease, leased
+from asmu_control.patchverbs import PatchVerbs
 from asmu_control.shared import Blocking
 from asmu_control.timeouts import Timeout, Timeouts
-from asmu_control.verbs import Verbs
 
 if TYPE_CHECKING:
     from asmu_control.existingtap import ExistingTap
@@ -28,7 +29,7 @@ TIMEOUT: Final = 10.0
 QUEUE: Final = 10_000
 
 
-class Client(Connection, Verbs, Blocking):
+class Client(Connection, PatchVerbs, DeviceVerbs, Blocking):
     """One client of one engine; any thread may use it, one request at a time.
 
     Parameters
@@ -124,7 +125,7 @@ class Client(Connection, Verbs, Blocking):
         AccessError
             ``leased``: names who has which of them. None is leased then.
         """
-        self.request({"type": "lease", "nodes": list(nodes), "outputs": list(outputs)}, timeout)
+        self.request(leased(nodes, outputs), timeout)
         return Lease(self, nodes, outputs)
 
     def tap(self, node: str) -> ExistingTap:

@@ -6,6 +6,7 @@ import asyncio
 import doctest
 import importlib
 import inspect
+import pickle
 import threading
 from collections.abc import Iterator
 
@@ -14,10 +15,12 @@ import pytest
 
 import asmu_control as asmu
 from asmu_control.aio import AsyncClient
+from asmu_control.asking import Asking
 from asmu_control.client import Client, Event
-from asmu_control.exceptions import AccessError, DeviceError, EngineError, EngineTimeout, PatchError, ProtocolError
+from asmu_control.deviceverbs import DeviceVerbs
+from asmu_control.exceptions import AccessError, DeviceError, EngineError, EngineTimeout, PatchError, ProtocolError, RingError
+from asmu_control.patchverbs import PatchVerbs
 from asmu_control.testing import FakeLink
-from asmu_control.verbs import Verbs
 
 ONE = [
     {"op": "add", "node": "one", "kind": "constant", "outputs": 1, "parameters": {"value": 0.5}},
@@ -326,7 +329,12 @@ def test_an_interface_that_was_taken_out(link: FakeLink) -> None:
 
 
 def verbs() -> list[str]:
-    return [name for name, value in vars(Verbs).items() if type(value).__name__ == "shared"]
+    return [
+        name
+        for verbs in (Asking, PatchVerbs, DeviceVerbs)
+        for name, value in vars(verbs).items()
+        if type(value).__name__ == "shared"
+    ]
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -341,7 +349,7 @@ def test_both_clients_have_the_same_methods() -> None:
         assert "Steps" not in str(inspect.signature(blocking))
         assert awaited.__qualname__ == f"AsyncClient.{name}"
     public = {name for name in dir(Client) if not name.startswith("_")}
-    assert public - {"connect", "event", "tap"} == {name for name in dir(AsyncClient) if not name.startswith("_")} - {"open"}
+    assert public - {"connect", "event"} == {name for name in dir(AsyncClient) if not name.startswith("_")} - {"open"}
 
 
 def test_awaited(link: FakeLink) -> None:
@@ -460,3 +468,96 @@ def test_examples_in_docstrings(module: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"asmu_control.{module}"))
     assert outcome.attempted
     assert not outcome.failed
+
+
+# -- what a client may leave unsaid or say wrong ------------------------------------------------------------------------
+
+
+def test_what_became_of_a_scheduled_transaction(link: FakeLink, client: Client) -> None:
+    client.edit(ONE)
+    number = client.edit(SET, at=500)["scheduled"]
+    assert client.outcome(number) is None
+    link.run(2)
+    assert client.outcome(number) == {"state": "edited", "at": 500, "late": 0, "revision": 2}
+    number = client.edit(SET, at=5000)["scheduled"]
+    client.cancel(number)
+    outcome = client.outcome(number)
+    assert outcome is not None
+    assert outcome["state"] == "cancelled"
+    with pytest.raises(PatchError, match="99") as caught:
+        client.outcome(99)
+    assert caught.value.code == "scheduled_unknown"
+
+
+def test_undo_may_be_kept(link: FakeLink, client: Client) -> None:
+    client.edit(ONE)
+    removed = client.edit(REMOVE)["revision"]
+    back = client.undo(removed, key="one", keep=True)
+    assert list(client.patch()["nodes"]) == ["one"]
+    client.undo(back["revision"])
+    first, second = (request for request in link.sent if request["type"] == "undo")
+    assert (first["key"], first["keep"]) == ("one", True)
+    assert "keep" not in second
+
+
+def test_a_client_cannot_go_to_another_process(client: Client) -> None:
+    with pytest.raises(TypeError, match="stays in its process"):
+        pickle.dumps(client)
+
+
+def test_one_edit_is_given_in_a_list(link: FakeLink, client: Client) -> None:
+    with pytest.raises(ValueError, match=r"\[edit\]"):
+        client.edit(SET[0])
+    assert not link.asked("transaction")
+
+
+def test_numbers_of_numpy_are_numbers(link: FakeLink, client: Client) -> None:
+    edit = {"op": "set", "node": "one", "parameters": {"value": np.float32(0.25)}}
+    assert client.edit(ONE, at=np.int64(0))["revision"] == 1
+    client.edit([edit])
+    assert client.value("one", "value") == 0.25
+    with pytest.raises(ProtocolError, match="tolist"):
+        client.edit([{**edit, "parameters": {"value": np.zeros(2)}}])
+
+
+@pytest.mark.parametrize(("nodes", "outputs"), [("one", ()), ((), 1), ((), ())])
+def test_what_cannot_be_leased(link: FakeLink, client: Client, nodes: object, outputs: object) -> None:
+    with pytest.raises(ValueError, match=r"nodes=\['gain1'\]"):
+        client.lease(nodes=nodes, outputs=outputs)
+    with pytest.raises(ValueError, match=r"nodes=\['gain1'\]"):
+        AsyncClient(FakeLink()).lease(nodes=nodes, outputs=outputs)
+    assert not link.asked("lease")
+
+
+TAP = [*ONE, {"op": "add", "node": "tap", "kind": "tap", "inputs": 1}, {**ONE[1], "target": "tap"}]
+
+
+def test_a_tap_is_read_without_blocking_the_loop(link: FakeLink) -> None:
+    async def main() -> None:
+        async with AsyncClient(link) as client:
+            await client.edit(TAP)
+            tap = client.tap("tap")
+            assert repr(tap) == "<AsyncTap tap of engine 'fake'>"
+            with pytest.raises(RingError, match="taps: tap"):
+                await client.tap("tub").reader()
+            link.run(2)
+            blocks = tap.blocks(100, start="oldest", timeout=0.01)
+            for position in range(0, 500, 100):
+                block = await anext(blocks)
+                assert block.position == position
+                assert np.array_equal(block.data, np.full((100, 1), 0.5, np.float32))
+            with pytest.raises(RingError, match=r"100 frames of tap 'tap' within 0\.01 s") as caught:
+                await anext(blocks)
+            assert caught.value.code == "ring_timeout"
+            waiting = asyncio.create_task(anext(tap.blocks(100)))
+            await client.status()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+            blocks = tap.blocks(200, start="oldest")
+            assert (await anext(blocks)).position == 0
+            await client.edit([{"op": "remove", "node": "tap"}])
+            assert [(block.position, len(block.data)) async for block in blocks] == [(200, 200), (400, 112)]
+
+    asyncio.run(main())
