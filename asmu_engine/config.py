@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from asmu_engine.protocol.errors import ConfigError
 from asmu_engine.protocol.messages import Channels
@@ -15,6 +17,13 @@ from asmu_engine.protocol.version import NAME_PATTERN
 
 ENVIRONMENT_PREFIX = "ASMU_"
 _FROM_ENVIRONMENT = ("device", "samplerate", "blocksize", "ring_seconds", "priority")
+_LISTEN = re.compile(r"tcp://([^:/\s\[\]]+|\[[0-9a-fA-F:.]+\]):(\d{1,5}|\*)")
+
+
+def _checked_listen(value: str) -> str:
+    if value and _LISTEN.fullmatch(value) is None:
+        raise PydanticCustomError("listen", "use tcp://ADDRESS:PORT, such as tcp://*:5555, or * as the port for a free one")
+    return value
 
 
 class EngineConfig(BaseModel):
@@ -67,7 +76,7 @@ class EngineConfig(BaseModel):
     priority: Annotated[int, Field(ge=0, le=98)] = 70
     lock_memory: bool = True
     autostart: bool = False
-    listen: Annotated[str, Field(pattern=r"^$|^tcp://([^:/\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5}|\*)$")] = ""
+    listen: Annotated[str, AfterValidator(_checked_listen)] = ""
     recordings: str = ""
     journal: str = ""
     announce: bool = False

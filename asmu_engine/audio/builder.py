@@ -111,10 +111,9 @@ class Builder:
         first = next((built.before for built in self._armed if built.before is not None), None)
         if first is not None:
             self.graph, self._buffers = first
-        for built in self._armed:
-            for core in built.made:
-                core.close()
-        self._armed = []
+        armed, self._armed = self._armed, []
+        for built in armed:
+            self._close(built)
 
     def rewire(self, wiring: Wiring) -> Schedule:
         """The schedule for a device with other channels; while nothing is armed."""
@@ -140,11 +139,19 @@ class Builder:
         except BaseException:
             if built.before is not None:
                 self.graph, self._buffers = built.before
-            for core in built.made:
-                core.close()
+            self._close(built)
             raise
         prepared.receipt = partial(self._taken.append, built)
         return built
+
+    def _close(self, built: _Built) -> None:
+        """Close the cores of a transaction that is not done after all, whatever a core of a user's own makes of that."""
+        for core in built.made:
+            try:
+                core.close()
+            except Exception as error:  # noqa: BLE001 - the others must be closed too
+                text = f"it could not be closed: {type(error).__name__}: {error}"
+                self._context.notices.append({"event": "core_failed", "node": core.setup.node, "error": text, "position": 0})
 
     def _values_of(self, node: str, built: _Built) -> dict[str, Any]:
         """Parameters of a node as they will be when the transaction that is being built is taken."""

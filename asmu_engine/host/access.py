@@ -8,7 +8,7 @@ from typing import Final
 
 from asmu_engine.host.clients import Client
 from asmu_engine.host.endpoint import Peer
-from asmu_engine.protocol.errors import AccessError, AsmuError
+from asmu_engine.protocol.errors import AccessError, AsmuError, ProtocolError
 from asmu_engine.protocol.request import Request, allows
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,12 @@ def check_role(client: Client, request: Request) -> None:
         code="not_allowed",
         where=kind,
     )
+
+
+def check_there(client: Client) -> None:
+    """ProtocolError ``hello_first`` for what would last, and whose client left before its turn came: nobody would ever end it."""
+    if client.left is not None:
+        raise ProtocolError(f"client {client.id} left before this had its turn", code="hello_first", where="type")
 
 
 class RefusalLog:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from asmu_engine.host.armed import Armed
 from asmu_engine.host.audio import Audio
 from asmu_engine.host.change import Change
-from asmu_engine.host.effects import Effects
+from asmu_engine.host.effects import Effects, as_ours
 from asmu_engine.host.events import Events
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.loop import Loop
@@ -65,7 +65,7 @@ class Arming:
         self._starting: list[Entry] = []
         self._looking = False
         self._held = False  # an unpaced device waits for an `arm`
-        audio.ahead = self
+        audio.run.ahead = self
         loop.every(LOOK_SECONDS, self.look)
 
     # -- before other transactions --------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Arming:
             if not self._armed.entries:
                 then()
                 return
-            left = self._audio.seconds_until(self._armed.entries[0].at)
+            left = self._audio.run.seconds_until(self._armed.entries[0].at)
             if left is not None and left < GAP_SECONDS and time.monotonic() < deadline:
                 self._loop.later(max(left, 0.0) + 0.001, attempt)
                 return
@@ -108,7 +108,7 @@ class Arming:
 
     def look(self) -> None:
         """Arm what has come near, in its turn."""
-        horizon = self._audio.horizon()
+        horizon = self._audio.run.horizon()
         if self._looking or horizon is None or not (self._held or self._schedule.due(horizon)):
             return
 
@@ -124,7 +124,7 @@ class Arming:
 
     def arm(self, done: Done) -> None:
         """Hand over what is near and not armed yet, then call. In a turn of the lane, alone where structure is concerned."""
-        horizon = self._audio.horizon()
+        horizon = self._audio.run.horizon()
         due = [] if horizon is None else self._schedule.due(horizon)
         if horizon is None or not (due or self._held):
             done()
@@ -254,10 +254,10 @@ class Arming:
                     self._owners.check(entry.client, entry.edits)
                     change = self._patch.apply(entry.edits) if structural else self._patch.check(entry.edits)
                     entry.rings = self._rings.make(change, self._patch.nodes)
-                except AsmuError as error:
+                except Exception as error:  # noqa: BLE001 - whatever it was, the others and the lane must go on
                     if change is not None:
                         change.revert()
-                    self.drop(entry, error)
+                    self.drop(entry, as_ours(error))
                 else:
                     entry.change = change
                     prepared.append(entry)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import asmu_engine
+from asmu_engine.host.access import check_there
 from asmu_engine.host.child import Answer
 from asmu_engine.host.clients import Client
 from asmu_engine.host.handling import Handlers
 from asmu_engine.host.processes import child_facts, resident_bytes
 from asmu_engine.protocol import messages
-from asmu_engine.protocol.errors import EngineError
+from asmu_engine.protocol.errors import AsmuError, EngineError
 from asmu_engine.protocol.version import BEAT_SECONDS, PROTOCOL_VERSION, SILENT_SECONDS
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_SERVICES: Final = 16
 """Services that one client offers."""
+
+MAX_ALL_SERVICES: Final = 128
+"""Services that all clients offer: every hello is answered with a list of them."""
 
 
 class ClientHandlers:
@@ -72,14 +77,21 @@ class ClientHandlers:
             }
             answer(result, None)
 
-        self._engine.in_turn(look, answer)
+        self._engine.look(look, answer)
 
     def _lease(self, request: messages.Lease, client: Client, answer: Answer) -> None:
-        def lease() -> None:
-            self._engine.owners.lease(client, request.nodes, request.outputs)
-            answer(self._engine.leases.of(client), None)
+        def lease(done: Callable[[], None]) -> None:
+            try:
+                check_there(client)
+                self._engine.owners.lease(client, request.nodes, request.outputs)
+                answer(self._engine.leases.of(client), None)
+            except AsmuError as error:
+                answer(None, error)
+            finally:
+                done()
 
-        self._engine.in_turn(lease, answer)
+        # What others have scheduled, and the audio process has already, is looked at again.
+        self._engine.by_itself(lease)
 
     def _release(self, request: messages.Release, client: Client, answer: Answer) -> None:
         def release() -> None:
@@ -91,17 +103,26 @@ class ClientHandlers:
     def _announce(self, request: messages.Announce, client: Client, answer: Answer) -> None:
         if not request.endpoint:
             client.services.pop(request.service, None)
-        elif request.service not in client.services and len(client.services) >= MAX_SERVICES:
-            raise EngineError(
-                f"this client offers {MAX_SERVICES} services, which is the limit; take one back with an empty endpoint",
-                code="engine_state",
-                where=request.service,
-            )
         else:
+            if request.service not in client.services:
+                self._check_services(request.service, client)
             client.services[request.service] = {"endpoint": request.endpoint, "facts": request.facts}
         what = {"service": request.service, "endpoint": request.endpoint, "facts": request.facts, "client": client.id}
         self._engine.publish("client", {"event": "announced", **what})
         answer({}, None)
+
+    def _check_services(self, service: str, client: Client) -> None:
+        """EngineError ``engine_state`` where one more is too many."""
+        own, all_of_them = len(client.services), sum(len(one.services) for one in self._engine.clients.present())
+        if own >= MAX_SERVICES or all_of_them >= MAX_ALL_SERVICES:
+            whose, limit = (
+                ("this client offers", MAX_SERVICES) if own >= MAX_SERVICES else ("all clients offer", MAX_ALL_SERVICES)
+            )
+            raise EngineError(
+                f"{whose} {limit} services, which is the limit; take one back with an empty endpoint",
+                code="engine_state",
+                where=service,
+            )
 
     def _services(self) -> list[dict[str, Any]]:
         return [
@@ -119,8 +140,8 @@ class ClientHandlers:
             "protocol": PROTOCOL_VERSION,
             "samplerate": engine.config.samplerate,
             "blocksize": engine.config.blocksize,
-            "state": engine.audio.state,
-            "device": engine.audio.device,
+            "state": engine.audio.run.state,
+            "device": engine.audio.run.device,
             "revision": engine.patch.revision,
             "frame_position": engine.page.counter("frame_position"),
         }

@@ -52,6 +52,8 @@ class Client:
         Since when it has been away; None while it is there.
     left
         When it left; None before.
+    told_as
+        The name under which the others were last told that it is here; empty before, and when it left.
     services
         What it offers to others, by name: ``endpoint`` and ``facts``.
     """
@@ -73,6 +75,7 @@ class Client:
     lost: float | None = None
     away: float | None = None
     left: float | None = None
+    told_as: str = ""
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers, repr=False)
     line: Line | None = field(default=None, repr=False)

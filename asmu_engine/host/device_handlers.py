@@ -11,6 +11,7 @@ from asmu_engine.host.child import Answer
 from asmu_engine.host.clients import Client
 from asmu_engine.host.handling import Handlers
 from asmu_engine.host.lane import Lane
+from asmu_engine.host.leases import Leases
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.transactions import Transactions
 from asmu_engine.protocol import messages
@@ -20,18 +21,21 @@ from asmu_engine.protocol.errors import AsmuError, DeviceError
 class DeviceHandlers:
     """Leads them to the audio process; what depends on the patch waits for its turn among the transactions."""
 
-    def __init__(self, config: EngineConfig, patch: Patch, transactions: Transactions, lane: Lane, audio: Audio) -> None:
+    def __init__(
+        self, config: EngineConfig, patch: Patch, leases: Leases, transactions: Transactions, lane: Lane, audio: Audio
+    ) -> None:
         self._config = config
         self._patch = patch
+        self._leases = leases
         self._transactions = transactions
         self._lane = lane
         self._audio = audio
         self.handlers: Handlers = {
             messages.Start: self.start,
-            messages.Stop: lambda request, client, answer: audio.stop_device(answer),
+            messages.Stop: lambda request, client, answer: audio.run.stop(answer),
             messages.Step: self._step,
             messages.Reset: self._reset,
-            messages.Profile: lambda request, client, answer: audio.ask({"do": "profile", "enabled": request.enabled}, answer),
+            messages.Profile: self._profile,
             messages.Fault: self._fault,
         }
 
@@ -56,7 +60,7 @@ class DeviceHandlers:
                 self._check_channels(device.get("inputs"), device.get("outputs"))
             except DeviceError as refusal:
                 missing = refusal  # the name that `except` binds is gone when the lambda runs
-                self._audio.stop_device(lambda result, error: answer(None, missing))
+                self._audio.run.stop(lambda result, error: answer(None, missing))
             else:
                 answer(result, None)
 
@@ -69,7 +73,7 @@ class DeviceHandlers:
 
             try:
                 self._check_channels(inputs, outputs)
-                self._audio.start_device(message, ended)
+                self._audio.run.start(message, ended)
             except AsmuError as error:
                 answer(None, error)
                 done()
@@ -90,6 +94,20 @@ class DeviceHandlers:
     def _step(self, request: messages.Step, client: Client, answer: Answer) -> None:
         self._lane.in_turn(lambda: self._audio.ask({"do": "step", "blocks": request.blocks}, answer, None), answer)
 
+    def _profile(self, request: messages.Profile, client: Client, answer: Answer) -> None:
+        # In the lane, which bounds how many are on their way: edits do not wait behind thousands of them.
+        def work(done: Callable[[], None]) -> None:
+            def told(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+                answer(result, error)
+                done()
+
+            try:
+                self._audio.ask({"do": "profile", "enabled": request.enabled}, told)
+            except AsmuError as error:
+                told(None, error)
+
+        self._lane.submit(work, alone=lambda: False)
+
     def _reset(self, request: messages.Reset, client: Client, answer: Answer) -> None:
         def work(done: Callable[[], None]) -> None:
             def ended(result: dict[str, Any] | None, error: AsmuError | None) -> None:
@@ -97,7 +115,8 @@ class DeviceHandlers:
                 done()
 
             try:
-                self._audio.reset_cores(request.drop, ended)
+                self._leases.check_all(client, outputs=request.drop > 0)
+                self._audio.run.reset(request.drop, ended)
             except AsmuError as error:
                 ended(None, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -9,12 +10,15 @@ from asmu_engine.host.change import Change
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
 from asmu_engine.protocol.edits import Edit
-from asmu_engine.protocol.errors import PatchError
+from asmu_engine.protocol.errors import AsmuError, EngineError, PatchError
 from asmu_engine.protocol.messages import Transaction, Undo
 
 if TYPE_CHECKING:
     from asmu_engine.host.clients import Client
     from asmu_engine.host.history import History
+
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
@@ -87,6 +91,14 @@ class Effects:
         author = {"author": client.label, "client": client.id}
         self._events.publish("patch", {"event": "edited", **author, "edits": len(edits), **facts, **more})
         return facts
+
+
+def as_ours(error: Exception) -> AsmuError:
+    """What is told of an error in a transaction; one that is none of ours is logged."""
+    if isinstance(error, AsmuError):
+        return error
+    _log.error("a transaction failed inside the host", exc_info=error)
+    return EngineError(f"the host failed in this transaction: {error!r}", code="engine_failed", where="transaction")
 
 
 def check_revision(patch: Patch, request: Transaction | Undo) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,6 +21,22 @@ QUEUE_MESSAGES: Final = 1000
 
 QUEUE_REQUESTS: Final = 32
 """Requests of one client that wait to be read; then its own queue fills. They may be large, so these are few."""
+
+MAX_FRAMES: Final = 8
+"""Frames of one message that are looked at. A request has one, or two; of a message of millions, which ZeroMQ hands over whole,
+the rest is thrown away a little at a time."""
+
+FRAMES_A_TURN: Final = 4096
+"""So many are thrown away before the loop sees to everything else."""
+
+TRACKED_BYTES: Final = 4096
+"""Answers of so many bytes are counted from when they are sent until the system has taken them."""
+
+UNREAD_BYTES: Final = 64 * 1024 * 1024
+"""What of them may wait for one connection, or for all that come with the same key; with more waiting, no more are sent."""
+
+_MAX_SUBSCRIPTION_BYTES: Final = 4096
+"""Of a message to the socket of events: a topic, or a word of the handshake. Each byte of a topic takes fifty in memory."""
 
 _HEARTBEAT_MS: Final = 1000
 _HEARTBEAT_TIMEOUT_MS: Final[dict[int, int]] = {zmq.ROUTER: 2000, zmq.PUB: 10_000}
@@ -92,18 +108,86 @@ def open_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     if kind == zmq.ROUTER:
         socket.rcvhwm = QUEUE_REQUESTS
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # full or gone shows as an error, not as silence
+    else:
+        socket.setsockopt(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
     return socket
 
 
-def send_to(socket: zmq.Socket[bytes], identity: bytes, frames: list[bytes]) -> bool:
-    """Send through a ROUTER without waiting; False when the peer is gone."""
-    try:
-        socket.send_multipart([identity, *frames], zmq.NOBLOCK)
-    except zmq.Again:
-        return True  # there, but not reading: its loss, nobody else's
-    except zmq.ZMQError:
-        return False
-    return True
+class Inbox:
+    """Messages of a ROUTER, of which one that has any number of frames takes no more than its turn.
+
+    Parameters
+    ----------
+    socket
+        Where they come in.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._begun: list[zmq.Frame] = []
+
+    def receive(self) -> list[zmq.Frame] | None:
+        """The next message without waiting, the sender's identity first, at most `MAX_FRAMES` of it; None without one."""
+        begun = self._begun
+        try:
+            for _ in range(FRAMES_A_TURN):
+                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+                if len(begun) < MAX_FRAMES:
+                    begun.append(frame)
+                if not frame.more:
+                    self._begun = []
+                    return begun
+        except zmq.Again:
+            pass
+        return None
+
+
+class Outbox:
+    """Answers through a ROUTER, of which a peer that does not read them cannot have the host keep any number.
+
+    ZeroMQ bounds what waits for a peer in messages only, and an answer may have eight megabytes.
+
+    Parameters
+    ----------
+    socket
+        Where they go out.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        socket.copy_threshold = TRACKED_BYTES
+        self._waiting: dict[str | bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
+
+    def send(self, peer: Peer, frames: list[bytes]) -> bool:
+        """Send without waiting; False when the peer is gone. To one that does not read nothing is sent, which is its own loss."""
+        message = frames[-1]
+        large = len(message) >= TRACKED_BYTES
+        whose = peer.user or peer.identity
+        if large and self._unread(whose) + len(message) > max(UNREAD_BYTES, len(message)):
+            return True
+        try:
+            if large:
+                self._socket.send_multipart([peer.identity, *frames[:-1]], zmq.NOBLOCK | zmq.SNDMORE)
+                # Not copied, and so tracked until the system has it, or the connection is gone.
+                tracker = self._socket.send(message, zmq.NOBLOCK, copy=False, track=True)
+                assert tracker is not None
+                self._waiting.setdefault(whose, deque()).append((tracker, len(message)))
+            else:
+                self._socket.send_multipart([peer.identity, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            return True
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def _unread(self, whose: str | bytes) -> int:
+        """Bytes that wait for that peer; what is done with is forgotten, of everybody."""
+        for each, sent in list(self._waiting.items()):
+            while sent and sent[0][0].done:
+                sent.popleft()
+            if not sent:
+                del self._waiting[each]
+        return sum(size for _, size in self._waiting.get(whose, ()))
 
 
 class LocalEndpoint:
@@ -120,6 +204,7 @@ class LocalEndpoint:
         self.requests = open_socket(context, zmq.ROUTER)
         self.requests.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a client that reconnects under its old identity gets its answers
         self.events = open_socket(context, zmq.PUB)
+        self._inbox, self._outbox = Inbox(self.requests), Outbox(self.requests)
         try:
             self.requests_endpoint = _bind(self.requests, folder / "requests.sock")
             self.events_endpoint = _bind(self.events, folder / "events.sock")
@@ -134,14 +219,15 @@ class LocalEndpoint:
 
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, or None."""
-        with contextlib.suppress(zmq.Again):
-            identity, *frames = self.requests.recv_multipart(zmq.NOBLOCK)
-            return Peer(identity), frames
-        return None
+        received = self._inbox.receive()
+        if received is None:
+            return None
+        identity, *frames = (frame.bytes for frame in received)
+        return Peer(identity), frames
 
     def send(self, peer: Peer, frames: list[bytes]) -> bool:
         """Send; False when the peer is gone."""
-        return send_to(self.requests, peer.identity, frames)
+        return self._outbox.send(peer, frames)
 
     def close(self, linger: float) -> None:
         """Close both sockets."""

@@ -109,7 +109,7 @@ class Engine:
         self._ending: list[Answer] | None = None
         self._said: dict[str, dict[str, int]] = {}
         self._client_handlers = ClientHandlers(self)
-        self._device_handlers = DeviceHandlers(config, self.patch, self._transactions, self._lane, self.audio)
+        self._device_handlers = DeviceHandlers(config, self.patch, self.leases, self._transactions, self._lane, self.audio)
         self._patch_handlers = PatchHandlers(self.patch, self._lane, self.owners)
         self._handlers: Handlers = {
             **self._client_handlers.handlers,
@@ -117,7 +117,7 @@ class Engine:
             **self._patch_handlers.handlers,
             **ScheduleHandlers(self._transactions).handlers,
             **HistoryHandlers(self.history, self._transactions).handlers,
-            **DiskHandlers(self.patch, self._lane, self.jobs, config.recordings).handlers,
+            **DiskHandlers(self.patch, self.leases, self._lane, self.jobs, config.recordings).handlers,
             **KeyHandlers(self.keys).handlers,
         }
         loop.every(CHECK_SECONDS, self._look_after_clients)
@@ -141,22 +141,12 @@ class Engine:
             raise EngineError(f"engine {self.config.name!r} is ending", code="engine_gone", where=self.config.name)
         if not isinstance(request, messages.Hello):
             self.presence.back(client)
-        self._check_player(request, client)
         if self._journal is not None:
             answer = self._journal.watch(request, lambda: self.page.counter("frame_position"), answer)
         if isinstance(request, messages.Transaction):
             self._transactions.submit(request, client, size, answer)
         else:
             self._handlers[type(request)](request, client, answer)
-
-    def _check_player(self, request: messages.Request, client: Client) -> None:
-        """What is played is as much a part of a leased feed as its values are."""
-        if isinstance(request, messages.Play):
-            self.leases.check_node(client, request.node)
-        elif isinstance(request, (messages.Seek, messages.JobStop)):
-            for job in self.jobs.open():
-                if job.job == request.job and job.kind == "play":
-                    self.leases.check_node(client, job.node)
 
     def _look_after_clients(self) -> None:
         if self._ending is None:
@@ -165,6 +155,14 @@ class Engine:
     def in_turn(self, work: Callable[[], None], answer: Answer) -> None:
         """Do something between the transactions that came before it and those that come after; `answer` gets what it raises."""
         self._lane.in_turn(work, answer)
+
+    def look(self, work: Callable[[], None], answer: Answer) -> None:
+        """The same for what changes nothing."""
+        self._lane.look(work, answer)
+
+    def by_itself(self, work: Callable[[Callable[[], None]], None]) -> None:
+        """Do something likewise, while the audio process has nothing for frames to come; see `Transactions.by_itself`."""
+        self._transactions.by_itself(work)
 
     def patch_facts(self) -> dict[str, Any]:
         """The patch as `patch` answers it."""

@@ -199,8 +199,10 @@ class History:
         return ""
 
     def _blame(self, revision: int, node: str, part: str) -> str:
+        room = ANSWER_BYTES  # to read through all that the history may hold would hold up everybody
         for entry in reversed(self._entries):
-            if entry.revision <= revision:
+            room -= len(entry.done or b"") + len(entry.back or b"")
+            if entry.revision <= revision or room < 0:
                 break
             both = entry.unpacked()
             if both is not None and any(touches(edit, node, part) for edit in both[0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ from typing import Final
 from asmu_engine.host.child import Answer
 from asmu_engine.protocol.errors import AsmuError, EngineError
 
+_log = logging.getLogger(__name__)
+
 MAX_IN_FLIGHT: Final = 256
 MAX_WAITING: Final = 4096
+MAX_LOOKING: Final = 1024
+"""Of those who only look; they take no room from the others, whom they are not allowed to stand in the way of."""
+
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 Start = Callable[[Callable[[], None]], None]
@@ -38,15 +44,20 @@ class Lane:
         self._size = 0
         self._in_flight = 0
         self._alone = False
+        self._looking = 0
         self._head_alone: bool | None = None
         self._paused = False
         self._pumping = False
 
-    def submit(self, start: Start, *, alone: Callable[[], bool], size: int = 0) -> None:
-        """Run `start` in turn; EngineError when too much is waiting. `alone` is asked when its turn has come."""
-        if len(self._waiting) >= MAX_WAITING or (self._waiting and self._size + size > MAX_WAITING_BYTES):
+    def submit(self, start: Start, *, alone: Callable[[], bool], size: int = 0, ours: bool = False) -> None:
+        """Run `start` in turn; EngineError when too much is waiting, unless it is the engine's own: `ours`.
+
+        `alone` is asked when its turn has come.
+        """
+        waiting = len(self._waiting) - self._looking
+        if not ours and (waiting >= MAX_WAITING or (self._waiting and self._size + size > MAX_WAITING_BYTES)):
             raise EngineError(
-                f"{len(self._waiting)} transactions are waiting for the audio process; wait for answers before sending more",
+                f"{waiting} transactions are waiting for the audio process; wait for answers before sending more",
                 code="engine_state",
                 where="transaction",
                 retry=True,
@@ -57,16 +68,24 @@ class Lane:
 
     def in_turn(self, work: Callable[[], None], answer: Answer) -> None:
         """Do something when all transactions before it hold, before any after it; `answer` gets what it raises."""
+        self.submit(lambda done: _do(work, answer, done), alone=lambda: True)
+
+    def look(self, work: Callable[[], None], answer: Answer) -> None:
+        """As `in_turn`, for work that changes nothing; EngineError when too many look."""
+        if self._looking >= MAX_LOOKING:
+            raise EngineError(
+                f"{self._looking} requests to look at the patch are waiting; wait for answers before sending more",
+                code="engine_state",
+                where="patch",
+                retry=True,
+            )
 
         def start(done: Callable[[], None]) -> None:
-            try:
-                work()
-            except AsmuError as error:
-                answer(None, error)
-            finally:
-                done()
+            self._looking -= 1
+            _do(work, answer, done)
 
-        self.submit(start, alone=lambda: True)
+        self._looking += 1
+        self.submit(start, alone=lambda: True, ours=True)
 
     def pause(self) -> None:
         """Start nothing more for now: the audio process is being replaced."""
@@ -101,3 +120,15 @@ class Lane:
         self._in_flight -= 1
         self._alone = False
         self._pump()
+
+
+def _do(work: Callable[[], None], answer: Answer, done: Callable[[], None]) -> None:
+    try:
+        work()
+    except AsmuError as error:
+        answer(None, error)
+    except Exception as error:  # noqa: BLE001 - whoever's turn ended before this one is not to hear of it
+        _log.exception("a request failed inside the host, in its turn")
+        answer(None, EngineError(f"the engine failed inside: {error!r}", code="engine_failed"))
+    finally:
+        done()

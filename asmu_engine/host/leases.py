@@ -69,6 +69,13 @@ class Leases:
                 else:
                     self.check_node(client, node)
 
+    def check_all(self, client: Client, *, outputs: bool) -> None:
+        """AccessError ``leased`` when another client holds any node, or, with `outputs`, any output channel."""
+        for node in self._nodes:
+            self.check_node(client, node)
+        for channel in self._outputs if outputs else ():
+            self._check_channel(client, channel)
+
     def check_node(self, client: Client, node: str) -> None:
         """AccessError ``leased`` when another client holds that node."""
         holder = self._nodes.get(node)

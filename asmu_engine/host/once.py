@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from asmu_engine.protocol.codec import pack
-from asmu_engine.protocol.errors import AsmuError, ProtocolError
+from asmu_engine.protocol.codec import pack, unpack
+from asmu_engine.protocol.errors import AsmuError, EngineError, ProtocolError
 from asmu_engine.protocol.request import Request
 
 if TYPE_CHECKING:
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 MAX_KEYS: Final = 10_000
 """Keys that are remembered, the newest, of all clients together."""
 
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""What their answers may take; beyond that the oldest are forgotten."""
+
+MAX_REPEATED: Final = 64
+"""How often one may come while it is being worked on."""
+
 
 @dataclass
 class _Known:
     digest: bytes
-    result: dict[str, Any] | None = None
+    result: bytes | None = None
     waiting: list[Answer] = field(default_factory=list)
 
 
@@ -33,6 +39,7 @@ class Once:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._bytes = 0
 
     def begin(self, key: str, request: Request, answer: Answer) -> Answer | None:
         """To be called when a request with a key comes in: what to answer it through; None when it came before.
@@ -48,8 +55,7 @@ class Once:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Known(mark)
-            while len(self._known) > MAX_KEYS:
-                self._known.popitem(last=False)
+            self._trim()
             return lambda result, error: self._end(key, known, answer, result, error)
         if known.digest != mark:
             raise ProtocolError(
@@ -58,18 +64,33 @@ class Once:
                 where="key",
             )
         if known.result is not None:
-            answer(dict(known.result), None)
+            answer(unpack(known.result, None), None)
+        elif len(known.waiting) >= MAX_REPEATED:
+            raise EngineError(
+                f"the transaction with key {key!r} is being worked on, and came {MAX_REPEATED} times more; wait for its answer",
+                code="engine_state",
+                where="key",
+                retry=True,
+            )
         else:
             known.waiting.append(answer)
         return None
 
     def _end(self, key: str, known: _Known, answer: Answer, result: dict[str, Any] | None, error: AsmuError | None) -> None:
-        known.result = result
-        if result is None and self._known.get(key) is known:
-            del self._known[key]
+        if self._known.get(key) is known:
+            if result is None:
+                del self._known[key]
+            else:
+                known.result = pack(result)
+                self._bytes += len(known.result)
+                self._trim()
         waiting, known.waiting = known.waiting, []
         for one in (answer, *waiting):
             one(None if result is None else dict(result), error)
+
+    def _trim(self) -> None:
+        while len(self._known) > MAX_KEYS or (self._bytes > MAX_BYTES and len(self._known) > 1):
+            self._bytes -= len(self._known.popitem(last=False)[1].result or b"")
 
 
 def _digest(request: Request) -> bytes:

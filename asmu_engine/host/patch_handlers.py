@@ -39,7 +39,7 @@ class PatchHandlers:
         return self._patch.wire(self._owners.all())
 
     def _get_patch(self, request: messages.GetPatch, client: Client, answer: Answer) -> None:
-        self._lane.in_turn(lambda: answer(self.facts(), None), answer)
+        self._lane.look(lambda: answer(self.facts(), None), answer)
 
     def _get_value(self, request: messages.GetValue, client: Client, answer: Answer) -> None:
-        self._lane.in_turn(lambda: answer(value_of(self._patch.nodes, request.node, request.parameter), None), answer)
+        self._lane.look(lambda: answer(value_of(self._patch.nodes, request.node, request.parameter), None), answer)

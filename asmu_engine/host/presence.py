@@ -12,7 +12,8 @@ from typing import Any, Final
 from asmu_engine.host.child import Answer
 from asmu_engine.host.clients import ENGINE, Client, Clients
 from asmu_engine.host.events import Events
-from asmu_engine.host.jobs import Job, Jobs
+from asmu_engine.host.job import Job
+from asmu_engine.host.jobs import Jobs
 from asmu_engine.host.leases import Leases
 from asmu_engine.host.owners import Owners
 from asmu_engine.host.patch import Patch
@@ -97,10 +98,13 @@ class Presence:
             self._remove_nodes(identifier, lambda: None)
 
     def joined(self, client: Client, *, resumed: bool) -> None:
-        """A client has said hello. `resumed`: as one that was here before."""
+        """A client has said hello. `resumed`: as one that was here before. Said again, under the same name, it is no news."""
+        news = client.away is not None or client.told_as != client.name
         client.away = None
         client.watched = not _process_is_gone(client)
-        self._publish("back" if resumed else "joined", client)
+        if news:
+            client.told_as = client.name
+            self._publish("back" if resumed else "joined", client)
 
     def back(self, client: Client) -> None:
         """A client that was away lets itself be heard."""
@@ -115,6 +119,7 @@ class Presence:
         do its tap and all that feeds it. `final`: the client cannot come back.
         """
         self._clients.leave(client, final=final)
+        client.told_as = ""
         self._leases.release(client, (), ())
         self._withdraw(client.id)
         waiting = 1

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import zmq
 
-from asmu_engine.host.endpoint import Peer, open_socket, send_to
+from asmu_engine.host.endpoint import Inbox, Outbox, Peer, open_socket
 from asmu_engine.host.events import Events
 from asmu_engine.host.loop import Loop
 from asmu_engine.network.door import Door
@@ -96,10 +96,10 @@ class RemoteEndpoint:
         """The next message, with the name and present role of the key that it came with; None without a message."""
         if not self._is_open:
             return None
-        try:
-            identity, *frames = self.requests.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
+        received = self._inbox.receive()
+        if received is None:
             return None
+        identity, *frames = received
         last = frames[-1] if frames else identity
         public, address = _told(last, "User-Id"), _told(last, "Peer-Address")
         key = self._ring.find(public)
@@ -114,7 +114,7 @@ class RemoteEndpoint:
         """Send; False when the peer is gone, or another with another key has taken up its identity."""
         if not self._is_open or self._speakers.get(peer.identity, peer.user) != peer.user:
             return False
-        return send_to(self.requests, peer.identity, frames)
+        return self._outbox.send(peer, frames)
 
     def look(self) -> None:
         """Look whether keys changed; after a revocation every connection is ended, and comes back only with a good key."""
@@ -152,6 +152,7 @@ class RemoteEndpoint:
         assert self._loop is not None
         assert self._events_of is not None
         self.requests = self._make(zmq.ROUTER)
+        self._inbox, self._outbox = Inbox(self.requests), Outbox(self.requests)
         self.events = self._make(zmq.PUB)
         for made, listener in zip((self.requests, self.events), self._listeners, strict=True):
             self._bind(made, listener)

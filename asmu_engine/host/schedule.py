@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_SCHEDULED_BYTES: Final = 64 * 1024 * 1024
 """Bytes of all requests that wait."""
 
+MAX_SCHEDULED_EDITS: Final = 131_072
+"""Edits of structure in all that wait: a new one is checked on what all of those before it will have made of the patch."""
+
 MAX_OUTCOMES: Final = 10_000
 """Transactions of which it is remembered what became of them."""
 
@@ -67,6 +70,11 @@ class Entry:
         """Whether the audio process has it."""
         return self.change is not None
 
+    @property
+    def heavy(self) -> int:
+        """How many edits of structure it has."""
+        return len(self.edits) if self.structural else 0
+
     def facts(self) -> dict[str, Any]:
         """What clients see of it."""
         return {
@@ -86,6 +94,7 @@ class Schedule:
         self._by_number: dict[int, Entry] = {}
         self._numbers = itertools.count(1)
         self._size = 0
+        self._edits = 0
         self._outcomes: OrderedDict[int, dict[str, Any]] = OrderedDict()
 
     def make(self, at: int, client: Client, edits: Sequence[Edit], keep: bool, size: int) -> Entry:
@@ -104,6 +113,14 @@ class Schedule:
                 where="at",
                 retry=True,
             )
+        if self._edits and self._edits + len(edits) > MAX_SCHEDULED_EDITS:
+            raise PatchError(
+                f"transactions with {self._edits} edits that change structure wait for their frame positions; the limit is "
+                f"{MAX_SCHEDULED_EDITS}. Schedule more when some have taken effect",
+                code="scheduled_full",
+                where="at",
+                retry=True,
+            )
         return Entry(next(self._numbers), at, client, edits, keep, size)
 
     def add(self, entry: Entry) -> None:
@@ -111,6 +128,7 @@ class Schedule:
         insort(self.entries, entry, key=lambda one: one.order)
         self._by_number[entry.number] = entry
         self._size += entry.size
+        self._edits += entry.heavy
 
     def remove(self, entry: Entry, **outcome: Any) -> None:
         """It does not wait any more; `outcome`: what became of it."""
@@ -119,6 +137,7 @@ class Schedule:
         del self.entries[index]
         del self._by_number[entry.number]
         self._size -= entry.size
+        self._edits -= entry.heavy
         self._outcomes[entry.number] = outcome
         while len(self._outcomes) > MAX_OUTCOMES:
             self._outcomes.popitem(last=False)

@@ -63,7 +63,7 @@ class Server:
             check_key(peer)
             client = self._clients.find(endpoint, peer)
             if len(frames) not in (1, 2) or any(envelope):
-                raise ProtocolError(f"a request is one frame, not {len(frames)}", code="bad_message")
+                raise ProtocolError("a request is one frame, not several", code="bad_message")
             message = unpack(data)
             identifier = messages.request_id(message)
             request = messages.parse_request(message)
@@ -118,7 +118,10 @@ class Server:
             answer(None, _internal(error))
 
     def _reply(self, identifier: int, result: dict[str, Any]) -> bytes:
-        data = pack(messages.reply(identifier, result))
+        try:
+            data = pack(messages.reply(identifier, result))
+        except ProtocolError as formless:
+            return pack(messages.refusal(identifier, formless))
         if len(data) > MAX_MESSAGE_BYTES:
             error = ProtocolError(f"the answer has {len(data)} bytes; the limit is {MAX_MESSAGE_BYTES}", code="message_too_large")
             return pack(messages.refusal(identifier, error))

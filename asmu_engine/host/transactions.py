@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asmu_engine.host.access import check_there
 from asmu_engine.host.arming import Arming, Done
 from asmu_engine.host.audio import Audio
 from asmu_engine.host.change import Change
 from asmu_engine.host.child import Answer
 from asmu_engine.host.clients import Client
-from asmu_engine.host.effects import Effects, check_revision
+from asmu_engine.host.effects import Effects, as_ours, check_revision
 from asmu_engine.host.events import Events
 from asmu_engine.host.history import History
 from asmu_engine.host.lane import Lane
@@ -23,11 +23,9 @@ from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
 from asmu_engine.host.schedule import Schedule
 from asmu_engine.protocol.edits import Edit
-from asmu_engine.protocol.errors import AccessError, AsmuError, EngineError
+from asmu_engine.protocol.errors import AccessError, AsmuError
 from asmu_engine.protocol.messages import Cancel, Transaction, Undo
 from asmu_engine.protocol.request import allows
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class Transactions:
                 take_back()
 
         if any(one.client.id == identifier and not one.keep for one in self.schedule.entries):
-            self._lane.submit(start, alone=lambda: True)
+            self._lane.submit(start, alone=lambda: True, ours=True)
 
     def by_itself(self, work: Callable[[Done], None]) -> None:
         """Do something in its turn while the audio process has nothing for frames to come, which it is given anew afterwards."""
@@ -220,7 +218,7 @@ class Transactions:
                 self._arming.make_way(lambda: self._do(work, lambda: self._arming.arm(done)))
                 return
         except Exception as error:  # noqa: BLE001 - whatever it was, the lane must go on
-            work.answer(None, _as_ours(error))
+            work.answer(None, as_ours(error))
             done()
             return
         self._do(work, done)
@@ -233,10 +231,12 @@ class Transactions:
             work.answer = lambda result, error: answer(None if result is None else {**result, **more}, error)
 
     def _is_later(self, work: _Work) -> bool:
-        return work.at is not None and work.at > self._audio.position
+        return work.at is not None and work.at > self._audio.run.position
 
     def _schedule(self, work: _Work, done: Done) -> None:
         assert work.at is not None
+        if not work.keep:
+            check_there(work.client)
         entry = self.schedule.make(work.at, work.client, work.edits, work.keep, work.size)
         refused = False
 
@@ -275,6 +275,8 @@ class Transactions:
                         work.client, work.edits, change, at=at, late=late, keep=work.keep, rings=made, undoes=work.undoes
                     )
                     work.answer(facts, None)
+            except Exception as failure:  # noqa: BLE001 - whatever it was, the client gets an answer
+                work.answer(None, as_ours(failure))
             finally:
                 done()
 
@@ -287,11 +289,4 @@ class Transactions:
                 change = self._patch.check(work.edits)
             self._audio.ask({"do": "edit", "edits": change.wire}, finish)
         except Exception as error:  # noqa: BLE001 - whatever it was, the lane must go on
-            finish(None, _as_ours(error))
-
-
-def _as_ours(error: Exception) -> AsmuError:
-    if isinstance(error, AsmuError):
-        return error
-    _log.error("a transaction failed inside the host", exc_info=error)
-    return EngineError(f"the host failed in this transaction: {error!r}", code="engine_failed", where="transaction")
+            finish(None, as_ours(error))

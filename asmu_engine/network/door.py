@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
 from asmu_engine.protocol.keys import KeyRing
 from asmu_engine.protocol.zap import ZAP_ENDPOINT, Refusals, zap_answer
+
+QUESTIONS_A_TURN: Final = 64
+"""Strangers knock as often as they like; whoever answers has other things to see to in between."""
 
 
 class Door:
@@ -28,9 +31,9 @@ class Door:
         self.socket.bind(ZAP_ENDPOINT)
 
     def answer(self) -> None:
-        """Answer all questions that wait."""
+        """Answer the questions that wait, some of them where there are many."""
         with contextlib.suppress(zmq.Again):
-            while True:
+            for _ in range(QUESTIONS_A_TURN):
                 answer, address, why = zap_answer(self._ring, self.socket.recv_multipart(zmq.NOBLOCK))
                 self.socket.send_multipart(answer)
                 if why:

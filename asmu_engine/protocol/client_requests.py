@@ -11,6 +11,7 @@ from asmu_engine.protocol.request import Channels, Request, Role
 from asmu_engine.protocol.version import MAX_NODES
 
 Names = Annotated[list[Name], Field(max_length=MAX_NODES)]
+Fact = Annotated[str, Field(max_length=255)]
 
 
 class Hello(Request):
@@ -107,7 +108,7 @@ class Announce(Request):
         description="where it is found, `tcp://*:PORT` for a port of this machine; an empty one takes the offer back",
         examples=["tcp://*:5557"],
     )
-    facts: Annotated[dict[str, str], Field(max_length=32)] = Field(
+    facts: Annotated[dict[Fact, Fact], Field(max_length=32)] = Field(
         default_factory=dict, description="what a user of it must know", examples=[{"format": "float32"}]
     )
 

@@ -19,6 +19,14 @@ _CONTAINERS: Final = frozenset((dict, list))
 def _default(value: object) -> Any:
     if isinstance(value, Array):
         return msgpack.ExtType(ARRAY_EXTENSION, value.encode())
+    # numpy's, known by what they offer, since nothing here imports it.
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        if getattr(value, "shape", None) == ():
+            return value.tolist()
+        raise TypeError(
+            "an array of numpy has no wire form; send values.tolist(), or for a parameter of type array "
+            "asmu_engine.protocol.arrays.Array('f4', values.shape, values.tobytes())"
+        )
     raise TypeError(f"a {type(value).__name__} has no wire form; send numbers, strings, lists, maps or arrays")
 
 

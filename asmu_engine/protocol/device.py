@@ -206,7 +206,7 @@ _KINDS: dict[str, type[AnyDevice]] = {"portaudio": PortAudio, "virtual": Virtual
 
 
 def parse_device(device: object) -> AnyDevice:
-    """The device that a text, an index, a pair or one of the classes above means.
+    """The device that a text, an index, a pair, one of the classes above or its wire form means.
 
     Raises
     ------
@@ -223,6 +223,8 @@ def parse_device(device: object) -> AnyDevice:
         return device
     if device is None or isinstance(device, (int, tuple, list)):
         return PortAudio(device=tuple(device) if isinstance(device, (tuple, list)) else device)
+    if isinstance(device, dict):
+        return device_from_wire(device)
     if not isinstance(device, str):
         raise _bad_text(f"a {type(device).__name__} is no device; use a text, an index, a pair, or one of {_known()}")
     text = device.strip()

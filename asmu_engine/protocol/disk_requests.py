@@ -13,6 +13,9 @@ from pydantic import Field
 from asmu_engine.protocol.edits import Name
 from asmu_engine.protocol.request import FramePosition, Path, Request, Role
 
+Format = Annotated[str, Field(max_length=64)]
+Text = Annotated[str, Field(max_length=4096)]
+
 
 class Record(Request):
     """The disk process writes what goes into a tap to a file; answered with the status of the new job."""
@@ -24,13 +27,13 @@ class Record(Request):
         description="where the file stands once it is whole: absolute, or within the engine's folder for recordings",
         examples=["take1.wav"],
     )
-    format: str = Field(default="WAV", description="libsndfile's name of it: WAV, RF64, W64, CAF, AIFF, AU, FLAC, OGG, MP3 …")
-    subtype: str = Field(
+    format: Format = Field(default="WAV", description="libsndfile's name of it: WAV, RF64, W64, CAF, AIFF, AU, FLAC, OGG, MP3 …")
+    subtype: Format = Field(
         default="",
         description="libsndfile's name of the sample format; empty for the finest that the format holds",
         examples=["FLOAT"],
     )
-    tags: dict[str, str] = Field(
+    tags: Annotated[dict[Format, Text], Field(max_length=64)] = Field(
         default_factory=dict,
         description="texts to store in the file: title, artist, comment, date …",
         examples=[{"title": "take 1"}],

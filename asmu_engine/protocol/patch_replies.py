@@ -161,8 +161,8 @@ class HistoryEntry(Part):
     """One transaction."""
 
     revision: Count = Field(description="of the patch after it", examples=[13])
-    author: str = Field(description="name of the client", examples=["notebook"])
-    client: str = Field(description="id of the client", examples=["c3"])
+    author: str = Field(description="name of the client; `engine` for the engine itself", examples=["notebook"])
+    client: str = Field(description="id of the client; `engine` for the engine itself", examples=["c3"])
     utc: float = Field(description="when it took effect, s since 1970-01-01 UTC", examples=[1_767_225_600.0])
     at: Count = Field(description="frame position from which it holds", examples=[480_000])
     late: Count = Field(description="frames by which that was later than asked for", examples=[0])

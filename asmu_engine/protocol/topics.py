@@ -214,7 +214,7 @@ class DiskRestarted(_DiskEvent):
 
 
 class Joined(ClientFacts, _ClientEvent):
-    """A client said hello for the first time."""
+    """A client said hello for the first time, or under another name than before."""
 
     event: Literal["joined"] = _EVENT
 

@@ -167,11 +167,12 @@ class PlainClient:
     def listen(self) -> None:
         """Return once events arrive: a subscription takes a moment."""
 
-        def joined() -> bool:
-            self.hello(name="listener")
+        def told() -> bool:
+            self.hello(name=f"listener{self.number}")  # under another name it is news
             return bool(self.events.poll(20))
 
-        until(joined, "the subscription")
+        until(told, "the subscription")
+        self.hello(name="listener")
 
     def close(self) -> None:
         """Close both sockets."""

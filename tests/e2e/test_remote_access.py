@@ -63,7 +63,7 @@ def test_with_a_key_one_comes_in_with_its_role_and_gets_events() -> None:
         anna = RemoteClient(engine, key, name="notebook")
         assert anna.facts["role"] == "operator"
         assert anna.facts["endpoints"]["events_port"] == int(engine.info["listen_events"].rpartition(":")[2])
-        until(lambda: anna.hello(name="notebook", pid=0) and anna.events.poll(20), "the subscription")
+        until(lambda: anna.result("announce", service="x", endpoint="") == {} and anna.events.poll(20), "the subscription")
         anna.edit(add("sine1", "sine", 0, 1))
         assert anna.event("patch", "edited")["author"] == "notebook"
         (seen,) = (client for client in engine.client.result("status")["clients"] if client["name"] == "notebook")
@@ -98,7 +98,7 @@ def test_a_key_that_is_revoked_ends_its_connections_and_no_others() -> None:
     with listening() as engine:
         eve = RemoteClient(engine, bad, name="eve", role="admin")
         anna = RemoteClient(engine, good, name="anna")
-        until(lambda: anna.hello(name="anna", pid=0) and eve.events.poll(20), "the subscription")
+        until(lambda: anna.result("announce", service="x", endpoint="") == {} and eve.events.poll(20), "the subscription")
         eve.told.clear()
         assert [key["name"] for key in engine.client.result("keys")["keys"]] == ["bad", "good"]
         facts = engine.client.result("keys", action="revoke", name="bad")["keys"][0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -328,3 +329,28 @@ class _Running:
         pass
 
     close = stop
+
+
+def test_a_core_that_cannot_be_closed_does_not_keep_the_others_from_being_had_back(tmp_path: Path) -> None:
+    plugin = tmp_path / "clinging_core.py"
+    plugin.write_text(
+        "from asmu_engine.rt.acore import AEffect\n"
+        "class AClinging(AEffect):\n"
+        "    kind = 'clinging'\n"
+        "    def process(self, inputs, outputs): outputs[...] = inputs\n"
+        "    def close(self): raise OSError('it clings')\n"
+    )
+    engine = AudioEngine("offline:inputs=1,outputs=1,stepped=1", RATE, BLOCK, plugins=[str(plugin)])
+    engine.edit([add("c", "constant", 0, 1, value=1.0), connect("c", 0, "out", 0)])
+    engine.start()
+    armed = [
+        {"tag": 1, "at": 100, "edits": [add("a", "clinging", 1, 1)]},
+        {"tag": 2, "at": 200, "edits": [change("c", value=2.0)]},
+    ]
+    assert engine.arm(armed) == {"armed": 2}
+    engine.withdraw()
+    assert [(said["event"], said["node"]) for said in engine.tidy()] == [("core_failed", "a")]
+    assert engine.arm(armed[1:]) == {"armed": 1}  # nothing of it is left
+    engine.step(4)
+    assert engine.tidy() == [{"event": "taken", "tag": 2, "at": 200}]
+    engine.close()

@@ -69,7 +69,8 @@ class HostInThread:
         """Wait until it is ready and the subscription holds."""
         self.until(lambda: self.ready, "the audio process")
         assert self.ready == [None]
-        self.until(lambda: self.result("hello", name="test", beat=True) and self.events.poll(20), "the subscription")
+        self.result("hello", name="test", beat=True)
+        self.until(lambda: self.ask("announce", service="x", endpoint="") and self.events.poll(20), "the subscription")
         return self
 
     def send(self, kind: str, **fields: Any) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from asmu_engine.host import arming as arming_module
-from asmu_engine.host import audio as audio_module
 from asmu_engine.host import child as child_module
+from asmu_engine.host import devicerun as devicerun_module
 from asmu_engine.shm.segment import list_segments
 
 Make = Callable[..., Any]
@@ -28,7 +28,7 @@ def set_gain(node: str, gain: float) -> dict[str, Any]:
 
 @pytest.fixture
 def host(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(audio_module, "HORIZON_SECONDS", 1e6)  # its frames never come, but they are always near
+    monkeypatch.setattr(devicerun_module, "HORIZON_SECONDS", 1e6)  # its frames never come, but they are always near
     host = make_host().up()
     host.result("transaction", edits=[add("gain1")])
     host.result("start")
@@ -106,8 +106,8 @@ def test_a_gap_is_waited_for_where_one_is_due(host: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(arming_module, "PATIENCE_SECONDS", 0.05)
     host.result("transaction", edits=[add("x")], at=soon(host))
     seen: list[float | None] = []
-    seconds_until = host.engine.audio.seconds_until
-    monkeypatch.setattr(host.engine.audio, "seconds_until", lambda at: seen.append(seconds_until(at)) or 0.001)
+    seconds_until = host.engine.audio.run.seconds_until
+    monkeypatch.setattr(host.engine.audio.run, "seconds_until", lambda at: seen.append(seconds_until(at)) or 0.001)
     host.result("transaction", edits=[add("gain2")])
     assert len(seen) > 2  # looked again, but not for ever
     assert len(sent(host, "withdraw")) == 1
@@ -139,6 +139,6 @@ def test_those_beyond_the_horizon_are_armed_when_they_come_near(make_host: Make,
     host.result("start")
     host.result("transaction", edits=[add("x")], at=FAR)
     assert sent(host, "arm") == []
-    monkeypatch.setattr(audio_module, "HORIZON_SECONDS", 1e9)
+    monkeypatch.setattr(devicerun_module, "HORIZON_SECONDS", 1e9)
     host.until(lambda: sent(host, "arm"), "the arming")
     assert sent(host, "arm")[0]["armed"][0]["at"] == FAR

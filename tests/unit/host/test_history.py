@@ -279,3 +279,12 @@ def test_a_history_that_lost_the_thread_takes_it_up_again(bench: Bench, caplog: 
         add("gain1", "gain", gain=7.0),
         connect("sine1", "gain1"),
     ]
+
+
+def test_who_stands_in_the_way_is_looked_for_in_no_more_than_so_much(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.do(add("g", "gain"))
+    first = bench.do(set_gain := {"op": "set", "node": "g", "parameters": {"gain": 0.5}})
+    bench.do({**set_gain, "parameters": {"gain": 0.25}})
+    assert "revision 3 of me did that" in bench.refusal(first).message
+    monkeypatch.setattr(history_module, "ANSWER_BYTES", 20)
+    assert bench.refusal(first).message.endswith("g.gain has another value since")

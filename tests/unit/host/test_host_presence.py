@@ -16,7 +16,7 @@ from asmu_engine.host import presence as presence_module
 from asmu_engine.host.clients import Client, Clients
 from asmu_engine.host.endpoint import Line, Peer
 from asmu_engine.host.events import Events
-from asmu_engine.host.jobs import Job
+from asmu_engine.host.job import Job
 from asmu_engine.host.leases import Leases
 from asmu_engine.host.owners import Owners
 from asmu_engine.host.patch import Patch
@@ -425,3 +425,16 @@ def test_client_that_is_back_before_its_jobs_have_ended_has_not_left(stage: Stag
     stage.hello(resume=client.token)
     stage.jobs.finish(job)
     assert stage.events == [("joined", "c1"), ("back", "c1")]
+
+
+def test_a_hello_that_is_said_again_is_no_news_unless_the_name_is_another(stage: Stage) -> None:
+    client = stage.hello()
+    for name in ("guest", "guest", "anna", "anna"):
+        stage.hello(name, identity=b"guest")
+    assert stage.events == [("joined", "c1")] * 2
+    for _ in range(2):
+        stage.hello("anna", identity=b"elsewhere", resume=client.token)
+    assert stage.events == [("joined", "c1")] * 2
+    stage.presence.leave(client)
+    stage.hello("anna", identity=b"elsewhere", resume=client.token)
+    assert stage.events == [*[("joined", "c1")] * 2, ("left", "c1"), ("back", "c1")]

@@ -80,7 +80,7 @@ def test_any_mix_is_as_by_hand(real_host: Callable[[str], Any]) -> None:
                         host.ask("cancel", scheduled=number)
                 else:
                     make, node, value, ahead = action
-                    position = host.engine.audio.position
+                    position = host.engine.audio.run.position
                     answer = host.ask("transaction", edits=make(node, value), at=None if ahead is None else position + ahead)
                     if answer["type"] == "reply" and "scheduled" in answer["result"]:
                         waiting[answer["result"]["scheduled"]] = make(node, value)
@@ -94,7 +94,7 @@ def test_any_mix_is_as_by_hand(real_host: Callable[[str], Any]) -> None:
                     assert outcome["late"] == 0
                     done.append((outcome["at"], outcome["revision"], edits))
             assert host.result("scheduled")["scheduled"] == []
-            frames = host.engine.audio.position - begin
+            frames = host.engine.audio.run.position - begin
             heard = np.concatenate([chunk.data[:, 0] for chunk in iter(lambda: reader.read_chunk(frames), None)])
             assert np.array_equal(heard, by_hand(begin, frames, done))
         finally:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asmu_engine.host import audio as audio_module
+from asmu_engine.host import devicerun as devicerun_module
 from asmu_engine.host import engine as engine_module
 from asmu_engine.protocol.errors import AsmuError
 from asmu_engine.shm.segment import list_segments
@@ -178,7 +179,7 @@ def test_start_refused_by_the_device(make_host: Make) -> None:
 
 
 def test_start_that_hangs_is_refused_and_the_process_replaced(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio_module, "START_SECONDS", 0.3)
+    monkeypatch.setattr(devicerun_module, "START_SECONDS", 0.3)
     host = make_host(start="hang").up()
     answer = host.ask("start")
     assert (answer["code"], answer["retry"]) == ("device_failed", True)
@@ -267,7 +268,7 @@ def test_stream_that_is_over_before_its_start_is_answered(make_host: Make) -> No
 
 
 def test_request_that_takes_long_makes_none_behind_it_late(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio_module, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(devicerun_module, "STOP_SECONDS", 0.3)
     host = make_host().up()
     host.result("start")
     host.send("step", blocks=6)

@@ -145,3 +145,17 @@ def test_settings_cross_the_wire_whole():
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         make_config().blocksize = 5
+
+
+@pytest.mark.parametrize("listen", ["5555", "tcp://*", "ipc:///tmp/x", "tcp://:5555", "tcp://a b:1", "tcp://*:5555\n"])
+def test_a_malformed_listen_is_refused_in_words(listen):
+    with pytest.raises(ConfigError) as caught:
+        make_config(listen=listen)
+    assert caught.value.where == "listen"
+    assert "use tcp://ADDRESS:PORT, such as tcp://*:5555" in caught.value.message
+    assert "pattern" not in caught.value.message
+
+
+@pytest.mark.parametrize("listen", ["", "tcp://*:5555", "tcp://127.0.0.1:*", "tcp://[::1]:7", "tcp://lab.example:80"])
+def test_an_address_to_listen_at(listen):
+    assert make_config(listen=listen).listen == listen

@@ -213,3 +213,22 @@ def test_nan_in_a_parameter_is_left_to_the_catalogue():
     edit = {"op": "set", "node": "x", "parameters": {"gain": math.nan}}
     parsed = parse_request({"v": 1, "id": 1, "type": "transaction", "edits": [edit]})
     assert math.isnan(parsed.edits[0].parameters["gain"])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "announce", "service": "s", "facts": {"key": "v" * 256}},
+        {"type": "announce", "service": "s", "facts": {"k" * 256: "v"}},
+        {"type": "record", "node": "tap1", "path": "x.wav", "format": "W" * 65},
+        {"type": "record", "node": "tap1", "path": "x.wav", "tags": {"title": "t" * 4097}},
+        {"type": "record", "node": "tap1", "path": "x.wav", "tags": {str(number): "" for number in range(65)}},
+    ],
+)
+def test_what_the_engine_keeps_of_a_request_has_a_limit(message):
+    with pytest.raises(ProtocolError) as caught:
+        parse_request(
+            {"v": 1, "id": 1, "endpoint": "tcp://*:1"} | message if message["type"] == "announce" else {"v": 1, "id": 1} | message
+        )
+    assert caught.value.code == "bad_message"
+    assert caught.value.where.split(".")[1] in ("facts", "tags", "format")
