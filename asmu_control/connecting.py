@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asmu_control.client import Client
 from asmu_control.timeouts import Timeouts
+from asmu_engine.protocol.errors import ConfigError
 
 if TYPE_CHECKING:
     from asmu_control.aio import Connecting
@@ -39,7 +40,8 @@ def connect(
         What the engine and its other clients know this one by.
     role
         ``"observer"`` (look), ``"operator"`` (also edit, record, play) or ``"admin"`` (also start, stop, keys), to do no
-        more than that by mistake; None: the most that this client may.
+        more than that by mistake; None: the most that this client may. Of an engine that allows it less it gets less:
+        `Client.role` tells.
     grace
         Seconds, 0 to 3600, for which the engine keeps what this client owns, should its connection be lost. It comes back by
         itself, as the same client. Default: 0 on this machine, 10 elsewhere.
@@ -53,7 +55,7 @@ def connect(
     EngineTimeout
         Nothing answers at the address.
     AccessError
-        ``key_refused``: the engine does not let this key in; ``not_allowed``: it may not have that role.
+        ``key_refused``: the engine does not let this key in; ``key_unreadable``: the file, or others may read it.
     ProtocolError
         ``protocol_version``: the engine is of another version.
     ConfigError
@@ -92,6 +94,12 @@ def _link(engine: str | EngineInfo, key: PathLike | ClientKey | None) -> ZmqLink
     if isinstance(engine, str):
         from asmu_engine.protocol.runtime import find_engine
 
+        if ":" in engine:
+            raise ConfigError(
+                f"{engine!r} is no name of an engine; the address of one on another machine is written tcp://{engine}",
+                code="bad_config",
+                where=engine,
+            )
         engine = find_engine(engine)
     return ZmqLink(engine)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from asmu_control.exchange import Exchange
 from asmu_control.timeouts import Timeouts
@@ -81,6 +81,11 @@ class Connection:
     def alive(self) -> bool:
         """False once the engine is certainly gone, or this client is closed."""
         return not self.closed and self._link.alive()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "the client of an engine stays in its process; give workers a tap's handle, or let them connect by themselves"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "connected"

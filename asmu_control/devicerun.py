@@ -21,7 +21,10 @@ class DeviceRun:
     device: str
     opened: bool
     first_position: int
-    _attached: bool
+    attached: bool
+    keep: bool
+    kept: set[str]
+    kept_jobs: set[int]
     _started: bool
     _last: Stats
 
@@ -40,17 +43,17 @@ class DeviceRun:
 
     def check_stopped(self) -> None:
         """EngineError ``engine_state`` when the own engine's device runs already."""
-        if not self._attached and self.stats()["state"] == "running":
+        if not self.attached and self.stats()["state"] == "running":
             raise EngineError("the interface runs already; stop its stream first", code="engine_state", where=self.client.engine)
 
     def start(self, inputs: Sequence[int], outputs: Sequence[int], end_block: int | None, reset: bool, drop: int) -> None:
         """Run the device, unless the engine attached to runs it already."""
-        if self._attached and end_block is None and self.stats()["state"] == "running":
+        if self.attached and end_block is None and self.stats()["state"] == "running":
             self.first_position = int(self._last.get("frame_position", 0))
             return
         # With no channel named at all, whatever the device has: there is no stream without channels. An engine that others
         # use too runs with all that it was given, since their patches need theirs.
-        everything = self._attached or (not inputs and not outputs)
+        everything = self.attached or (not inputs and not outputs)
         message = {
             "type": "start",
             "inputs": None if everything else list(inputs),
@@ -72,7 +75,7 @@ class DeviceRun:
             self._started = False
 
     def stop_own(self) -> None:
-        """Stop the device if this session started it.
+        """Stop the device if this session started it, unless something of it stays there and goes on.
 
         Raises
         ------
@@ -86,7 +89,8 @@ class DeviceRun:
         self._started = False
         state = self.stats()["state"]
         if state == "running":
-            self.stop()
+            if not (self.keep or self.kept or self.kept_jobs):
+                self.stop()
         elif state == "lost":
             raise DeviceError(
                 f"the device {self.device} was lost while the stream ran; recordings are whole up to there",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from asmu_engine.protocol.errors import RingError
 
 if TYPE_CHECKING:
     from asmu_control.client import Client
+    from asmu_control.connection import Connection
     from asmu_control.remotetap import RemoteReader
     from asmu_control.typing import Start
     from asmu_control.zmqlink import ZmqLink
@@ -68,18 +69,36 @@ def open_reader(client: Client, node: str, start: Start = "newest") -> TapReader
     AccessError
         ``key_refused``: the relay does not let this client in.
     """
+    return reader_at(client, node, tap_place(client, node, client.status() if client.remote else client.patch()), start)
+
+
+def reader_at(client: Connection, node: str, place: str, start: Start) -> TapReader:
+    """A reader of the tap that `tap_place` found."""
     if client.remote:
         from asmu_control.remotetap import RemoteReader
 
-        return RemoteReader(_relay_of(client, node), cast("ClientKey", cast("ZmqLink", client.link).key), node, start)
+        return RemoteReader(place, cast("ClientKey", cast("ZmqLink", client.link).key), node, start)
     from asmu_engine.shm.reader import RingReader
 
-    nodes: dict[str, Any] = client.patch()["nodes"]
+    return RingReader(place, start)
+
+
+def tap_place(client: Connection, node: str, answer: Mapping[str, Any]) -> str:
+    """Where a tap is read: the name of its ring, by the engine's patch, or the relay's address, by its status.
+
+    Raises
+    ------
+    RingError
+        ``ring_unknown``: there is no such tap, or no relay for it.
+    """
+    if client.remote:
+        return _relay_of(client, node, answer)
+    nodes: dict[str, Any] = answer["nodes"]
     ring = nodes.get(node, {}).get("ring")
     if not ring or nodes[node]["outputs"]:
         known = ", ".join(name for name, facts in nodes.items() if facts.get("ring") and not facts["outputs"]) or "none"
         raise RingError(f"engine {client.engine!r} has no tap {node!r}; taps: {known}", code="ring_unknown", where=node)
-    return RingReader(str(ring), start)
+    return str(ring)
 
 
 def reader_from(handle: str, key: ClientKey | None) -> TapReader:
@@ -121,12 +140,12 @@ def blocks_of(reader: TapReader, frames: int, timeout: float | None, copy: bool)
         reader.close()
 
 
-def _relay_of(client: Client, node: str) -> str:
+def _relay_of(client: Connection, node: str, status: Mapping[str, Any]) -> str:
     """Where the relay is that publishes this tap of an engine on another machine."""
     from asmu_control.relay.wire import SERVICE
     from asmu_control.zmqlink import split_url
 
-    for service in client.status().get("services") or ():
+    for service in status.get("services") or ():
         taps = str(service["facts"].get("taps", _EVERY_TAP)).split(",")
         if service["service"] == SERVICE and (taps == [_EVERY_TAP] or node in taps):
             host, _ = split_url(cast("ZmqLink", client.link).url)

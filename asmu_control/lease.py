@@ -57,6 +57,15 @@ class Lease:
         return f"<Lease of {', '.join([*self.nodes, *(f'output {channel}' for channel in self.outputs)])}>"
 
 
+def leased(nodes: Sequence[str], outputs: Sequence[int]) -> dict[str, Any]:
+    """The request; ValueError for none at all, or for one that is not in a list."""
+    if isinstance(nodes, str) or not hasattr(outputs, "__iter__"):
+        raise ValueError(f"nodes={nodes!r}, outputs={outputs!r}: give lists, as nodes=['gain1'], outputs=[1, 2]")
+    if not nodes and not outputs:
+        raise ValueError("nothing to lease: name nodes or output channels, as nodes=['gain1'], outputs=[1, 2]")
+    return {"type": "lease", "nodes": list(nodes), "outputs": list(outputs)}
+
+
 def covers(clients: Iterable[Mapping[str, Any]], identifier: str, nodes: Iterable[str], outputs: Iterable[int]) -> bool:
     """Whether a client has leased all of these, by what the status says of the clients."""
     leases = next((client["leases"] for client in clients if client["id"] == identifier), None)

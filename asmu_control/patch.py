@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asmu_control.graph import Graph, Port
 from asmu_control.transaction import Transaction
-from asmu_engine.protocol.errors import EngineError, PatchError
+from asmu_engine.protocol.errors import AsmuError, EngineError, PatchError
 
 if TYPE_CHECKING:
     from asmu_control.processor import Processor
@@ -76,7 +76,7 @@ class Patch:
             try:
                 self.edit(edit)
             except BaseException:
-                del self._processors[name]
+                self._processors.pop(name, None)
                 raise
 
     def remove(self, processor: Processor) -> None:
@@ -138,6 +138,9 @@ class Patch:
             finally:
                 self._transaction = self._open = None
                 self._processors = {name: p for name, p in self._processors.items() if name in self.graph.nodes}
+            if keep:
+                transaction.keep = True
+                self._session.kept.update(edit["node"] for edit in edits if edit["op"] == "add")
             if transaction.scheduled is not None:
                 self._before = self._before or (before, processors)
                 self._note(edits, transaction)
@@ -147,9 +150,22 @@ class Patch:
             self._tell_opened(edits)
 
     def cancel_waiting(self) -> None:
-        """No change waits any more: the engine is about to be left."""
+        """No change waits any more but those that are kept: the engine is about to be left."""
         for transaction in [done.transaction for done in self._since if done.transaction is not None]:
-            transaction.cancel()
+            if not transaction.keep:
+                transaction.cancel()
+
+    def keep(self, processor: Processor) -> None:
+        """The node, and all that feeds it, stays in the engine that is left."""
+        with self.lock:
+            names = [processor.name]
+            found: set[str] = set()
+            while names:
+                name = names.pop()
+                if name in self.graph.nodes and name not in found:
+                    found.add(name)
+                    names += [source for (target, _), (source, _) in self.graph.sources.items() if target == name]
+            self._session.kept |= found
 
     def check_outside(self, what: str) -> None:
         """EngineError ``engine_state`` within a transaction, whose edits the engine does not have yet."""
@@ -165,10 +181,34 @@ class Patch:
         return str(node["ring"])
 
     def _tell_opened(self, edits: list[Edit]) -> None:
-        if self._session.opened:
-            for edit in edits:
-                if edit["op"] == "add" and edit["node"] in self._processors:
-                    self._processors[edit["node"]]._opened()
+        """The engine has these: new processors begin. One that cannot leaves the patch again, and its error is raised."""
+        if not self._session.opened:
+            return
+        failed: BaseException | None = None
+        for edit in edits:
+            processor = self._processors.get(edit["node"]) if edit["op"] == "add" else None
+            if processor is None:
+                continue
+            try:
+                processor._opened()
+            except BaseException as error:  # noqa: BLE001 - the others must begin too; raised below
+                failed = failed or error
+                self._take_back(processor.name, error)
+        if failed is not None:
+            raise failed
+
+    def _take_back(self, name: str, reason: BaseException) -> None:
+        """A node goes whose processor could not begin."""
+        edit = {"op": "remove", "node": name}
+        try:
+            self._session.edit([edit])
+        except AsmuError as error:
+            reason.add_note(f"{name} may still be in the engine's patch: {error}")
+        self._session.kept.discard(name)
+        self.graph.apply(edit)
+        del self._processors[name]
+        if self._since:
+            self._note([edit])
 
     # -- changes that wait ------------------------------------------------------------------------------------------
 
@@ -188,17 +228,18 @@ class Patch:
             if done is None or self._before is None:
                 return
             done.transaction = None
-            if transaction.state != "edited":
+            edited = transaction.state == "edited"
+            if not edited:
                 self._since.remove(done)
                 self._rebuild()
-            else:
-                self._tell_opened(done.edits)
             while self._since and self._since[0].transaction is None:
                 first = self._since.pop(0)
                 _redo(self._before[0], first.edits)
                 self._before[1].update(first.processors)
             if not self._since:
                 self._before = None
+            if edited:
+                self._tell_opened(done.edits)
 
     def _rebuild(self) -> None:
         """The graph from what was there before the first change that waits, and all that was done since."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 _ZEROS_FRAMES: Final = 65536
+_WAV_ENDINGS: Final = (".wav", ".wave")
 
 
 class ReplayInput:
@@ -76,6 +77,12 @@ class ReplayOutput:
         self._path = path
         self._channels = channels
         form = choose_form(path, None, None)
+        if form[0] == "WAV" and path.suffix.lower() not in _WAV_ENDINGS:
+            raise ConfigError(
+                f"{path}: the ending {path.suffix!r} says no format; use .wav, .w64, .caf or .aiff",
+                code="bad_config",
+                where=str(path),
+            )
         if form[1] != "FLOAT":
             raise ConfigError(
                 f"{path}: {form[0]} does not hold 32-bit floats; use .wav, .w64, .caf or .aiff",

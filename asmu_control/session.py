@@ -13,7 +13,7 @@ from asmu_control.devicerun import DeviceRun
 from asmu_control.enginesettings import check_own, check_same, own_config, whole
 from asmu_control.launch import END_TIMEOUT, PrivateEngine
 from asmu_control.link import ZmqLink
-from asmu_control.sending import send_patch
+from asmu_control.sending import send_patch, without_kept
 from asmu_engine.protocol.errors import AsmuError, EngineError
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ class Session(DeviceRun):
         Frame position at which the newest stream began.
     local
         The engine inside this process, while the patch is stepped by hand.
+    attached, keep
+        Whether the engine is not the script's own; whether all that is put into it stays there.
+    kept
+        Nodes that stay in the engine attached to when the session ends, or have stayed there.
+    kept_jobs
+        Recordings that run and are to go on when the session ends.
     """
 
     def __init__(
@@ -63,13 +69,15 @@ class Session(DeviceRun):
         self._finalizer: weakref.finalize[..., Any] | None = None
         self._started = False
         self._last: Stats = {"state": "closed"}
-        self._attached = engine is not None
+        self.attached = engine is not None
         self._key = key
-        self._keep = keep
+        self.keep = keep
+        self.kept: set[str] = set()
+        self.kept_jobs: set[int] = set()
         self._lapses = 0
         self._given = engine if isinstance(engine, Client) else None
         self._name = engine.engine if isinstance(engine, Client) else engine
-        if self._attached:
+        if self.attached:
             self.prefix = f"{secrets.token_hex(3)}."
             facts = self._attach()
             check_same(settings, facts)
@@ -94,7 +102,7 @@ class Session(DeviceRun):
             if self.client.alive():
                 return False
             self.close([])
-        if self._attached:
+        if self.attached:
             if self._client is None or self._client.closed:
                 self._attach()
         else:
@@ -102,7 +110,7 @@ class Session(DeviceRun):
         assert self._client is not None
         self._lapses = self._client.lapses
         try:
-            send_patch(self._client, edits, keep=self._keep)
+            send_patch(self._client, without_kept(self._client, edits, self.kept), keep=self.keep)
         except BaseException:
             self.close([])
             raise
@@ -119,7 +127,7 @@ class Session(DeviceRun):
         """
         if self.local is not None:
             return False
-        if self.opened or self._attached:
+        if self.opened or self.attached:
             raise EngineError(
                 "the patch is in an engine of its own process, whose device steps it; call interface.close() before you step it "
                 "by hand, and attach to no engine",
@@ -142,7 +150,7 @@ class Session(DeviceRun):
         """Another samplerate, Hz, and blocksize, frames; EngineError ``engine_state`` where an engine has its own."""
         if (samplerate, blocksize) == (self.samplerate, self.blocksize):
             return
-        if self.opened or self._attached:
+        if self.opened or self.attached:
             raise EngineError(
                 f"the engine runs with {self.samplerate:g} Hz and blocks of {self.blocksize} frames, which cannot be changed to "
                 f"{samplerate:g} Hz and {blocksize} now; close the interface first",
@@ -158,10 +166,12 @@ class Session(DeviceRun):
         try:
             if self._client is not None and self.opened:
                 self.stats()
-                if not self._attached:
+                if not self.attached:
                     self._client.request({"type": "shutdown"}, END_TIMEOUT)
-                elif not self._keep:
-                    self._take_out(self._client, nodes)
+                elif self.keep:
+                    self.kept.update(nodes)
+                else:
+                    self._take_out(self._client, [node for node in nodes if node not in self.kept])
         except AsmuError:
             # The engine is gone already, or does not answer; `_end` sees to what is left of it.
             pass
@@ -215,7 +225,7 @@ class Session(DeviceRun):
         """
         if not self.opened:
             return {}
-        given = {"at": at, "if_revision": if_revision, "keep": keep or self._keep or None}
+        given = {"at": at, "if_revision": if_revision, "keep": keep or self.keep or None}
         fields = {name: value for name, value in given.items() if value is not None}
         return self.request({"type": "transaction", "edits": list(edits), **fields})
 
@@ -235,9 +245,9 @@ class Session(DeviceRun):
 
     def describe(self) -> str:
         """Where it stands, in words."""
-        owner = f"attached to engine {self._name!r}" if self._attached else "own engine"
+        owner = f"attached to engine {self._name!r}" if self.attached else "own engine"
         if not self.opened:
-            return "closed" if not self._attached else f"{owner}, not opened"
+            return "closed" if not self.attached else f"{owner}, not opened"
         try:
             return f"{owner}, {self.stats()['state']}"
         except AsmuError as error:
@@ -267,7 +277,7 @@ class Session(DeviceRun):
         self._finalizer = weakref.finalize(self, _end, self._client, self._engine)
 
     def _check_known(self, client: Client, cause: AsmuError | None) -> None:
-        if self._attached and not self._keep and client.lapses != self._lapses:
+        if self.attached and not self.keep and client.lapses != self._lapses:
             raise EngineError(
                 f"the connection to engine {client.engine!r} was lost for so long that what this interface had in its patch was "
                 "removed; close the interface and open it again",

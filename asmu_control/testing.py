@@ -50,10 +50,8 @@ class FakeLink(LocalLink):
     ----------
     name
         Of the engine; its rings, if the patch has any, are named after it.
-    samplerate
-        Hz.
-    blocksize
-        Frames a block.
+    samplerate, blocksize
+        Hz, and frames a block.
     plugins
         Modules or ``.py`` files with further cores.
     role
@@ -148,7 +146,10 @@ class FakeLink(LocalLink):
         self._refusals.setdefault(kind, deque()).extend([error] * times)
 
     def lose_answer(self, times: int = 1) -> None:
-        """Lose the next `times` answers on their way: the requests are done, but the client does not hear of it."""
+        """Lose the next `times` answers on their way: the requests are done, but the client does not hear of it.
+
+        It asks again after half its time-out, 5 s at most; a test is faster with ``Client(link, timeout=0.1)``.
+        """
         self._losses += times
 
     def lose_connection(self, *, left: bool = False) -> None:

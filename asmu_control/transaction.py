@@ -34,6 +34,8 @@ class Transaction:
         Revision of the engine's patch after them, or the present one while they wait; None where there is no engine yet.
     scheduled
         Number under which the engine lists them while they wait; None where they took effect at once.
+    keep
+        Whether they are done also when this script has left, and what they add stays.
     """
 
     def __init__(self, patch: Patch, session: Session) -> None:
@@ -42,6 +44,7 @@ class Transaction:
         self.late = 0
         self.revision: int | None = None
         self.scheduled: int | None = None
+        self.keep = False
         self._patch = patch
         self._session = session
         self._error: AsmuError | None = None
@@ -115,7 +118,7 @@ class Transaction:
     def _ask(self) -> None:
         if self.state != "waiting":
             return
-        if not self._session.opened:
+        if not self._session.opened and not self.keep:
             self._end("cancelled")
             return
         outcome = self._session.request({"type": "scheduled", "scheduled": self.scheduled}).get("outcome")

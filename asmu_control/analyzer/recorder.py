@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asmu_control.job import job_error
 from asmu_control.processor import Analyzer
-from asmu_engine.protocol.errors import EngineError, PatchError
+from asmu_engine.protocol.errors import ConfigError, DiskError, EngineError, PatchError
 
 if TYPE_CHECKING:
     from asmu_control.interface import Interface
@@ -60,11 +60,17 @@ class Recorder(Analyzer):
         Texts to store in the file: title, artist, comment, date …
     wait
         Do not record before `record` is called.
+    keep
+        For an interface with ``engine=…``: the recording goes on when the script has closed the interface, or has ended, with
+        what feeds it. It ends with ``asmu_control.connect(engine).stop_job(number)``, the ``job`` of its `status`, or with
+        the engine. What was made with ``Interface(keep=True)`` or in ``interface.edit(keep=True)`` is kept anyway.
 
     Raises
     ------
     DiskError
         ``file_unwritable``, ``file_format``; where recording begins.
+    ConfigError
+        `keep`, but the engine is the script's own and ends with it.
     """
 
     kind = "tap"
@@ -78,7 +84,15 @@ class Recorder(Analyzer):
         channels: int | None = None,
         tags: dict[str, str] | None = None,
         wait: bool = False,
+        keep: bool = False,
     ) -> None:
+        if keep and not interface._session.attached:
+            raise ConfigError(
+                "the script's own engine ends with it, and its recordings with that; for one that goes on start an engine with "
+                "'asmu engine start NAME --autostart' and make the interface with engine=NAME",
+                code="bad_config",
+                where="keep",
+            )
         if isinstance(afile, (str, os.PathLike)):
             self._path = Path(afile).absolute()
             self._format, self._subtype = _format_of(self._path)
@@ -89,7 +103,9 @@ class Recorder(Analyzer):
             tags = {**getattr(afile, "tags", {}), **(tags or {})}
         self._tags = dict(tags or {})
         self._wait = wait
+        self._keep = keep
         self._job = 0
+        self._kept_job = 0  # goes on in the engine, while the interface is closed
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path), "frames": 0, "lost_frames": 0}
         super().__init__(interface, channels=channels)
 
@@ -133,9 +149,13 @@ class Recorder(Analyzer):
             "subtype": self._subtype,
             "tags": self._tags,
             **({} if at is None else {"at": int(at)}),
+            **({"keep": True} if self._is_kept() else {}),
         }
-        self._status = self._interface._session.request(message)
+        session = self._interface._session
+        self._status = session.request(message)
         self._job = int(self._status["job"])
+        if self._is_kept():
+            session.kept_jobs.add(self._job)
 
     def status(self) -> dict[str, Any]:
         """How far it is: ``state`` (waiting, running, finished, failed), ``frames``, ``lost_frames``, ``gaps``, ``path`` …
@@ -156,6 +176,7 @@ class Recorder(Analyzer):
         """
         if self._job:
             job, self._job = self._job, 0
+            self._interface._session.kept_jobs.discard(job)
             self._status = self._interface._session.request({"type": "job_stop", "job": job}, _FINISH_TIMEOUT)
             if self._status["state"] == "failed":
                 raise job_error(self._status, self._path)
@@ -167,12 +188,32 @@ class Recorder(Analyzer):
         super().disconnect()
 
     def _opened(self) -> None:
+        self._job, self._kept_job = self._kept_job, 0
+        if self._job and self._goes_on():
+            return
         self._job = 0
         if not self._wait:
             self.record()
 
     def _closing(self) -> None:
-        self.close()
+        if self._job and self._is_kept():
+            self.status()
+            self._job, self._kept_job = 0, self._job
+            self._interface._patch.keep(self)
+        else:
+            self.close()
+
+    def _is_kept(self) -> bool:
+        """True where the recording is to go on without this script."""
+        session = self._interface._session
+        return self._keep or session.keep or self.name in session.kept
+
+    def _goes_on(self) -> bool:
+        """True where a recording that was kept is still running."""
+        try:
+            return bool(self.status()["state"] == "running")
+        except DiskError:
+            return False  # so long over that it is forgotten
 
 
 def _format_of(path: Path) -> tuple[str, str]:

@@ -55,7 +55,9 @@ class Player(Fed):
         self._path = _path(afile)
         self._loop = loop
         self._job = 0
+        self._kept_job = 0  # plays on in the engine, if that keeps it, while the interface is closed
         self._started = False
+        self._begun = False
         self._begin_at = 0
         self._loops_told = 0
         self._status: dict[str, Any] = {"state": "waiting", "path": str(self._path)}
@@ -177,20 +179,34 @@ class Player(Fed):
         super().disconnect()
 
     def _opened(self) -> None:
-        self._job = 0
+        self._job, self._kept_job = self._kept_job, 0
         self._started = self._is_running()
-        self.play(self._begin_at)
+        self._begun = self._started and self._interface._session.attached
+        if not self._goes_on():
+            self._job = 0
+            self.play(self._begin_at)
 
     def _before_start(self, reset: bool) -> None:
         # The first start finds the ring full; a later one begins the file anew, as every processor begins anew.
-        if self._started and reset:
+        # Where the device of others runs it has begun with `_opened`, and does not begin a second time.
+        begun, self._begun = self._begun, False
+        if self._started and reset and not begun:
             self.play(self._begin_at)
         self._started = True
         self._begin_at = 0
 
     def _closing(self) -> None:
         self.status()
-        self._job = 0
+        self._job, self._kept_job = 0, self._job
+
+    def _goes_on(self) -> bool:
+        """True where it plays on since it was kept in the engine."""
+        if not self._job or self.name not in self._interface._session.kept:
+            return False
+        try:
+            return bool(self.status()["state"] == "running")
+        except DiskError:
+            return False  # so long over that it is forgotten
 
     def _is_running(self) -> bool:
         """True while a device plays it, or after it was stepped by hand."""

@@ -112,6 +112,26 @@ def test_attached_interfaces_share_an_engine(lab: str) -> None:
         assert client.request({"type": "status"})["state"] == "stopped"
 
 
+def test_a_cell_that_attaches_may_be_run_again(lab: str) -> None:
+    names = set()
+    for _ in range(3):
+        # As a notebook does it: each run forgets the interface of the one before, which still is on output channel 1.
+        interface = asmu.Interface(engine=lab)
+        sine = asmu.generator.Sine(interface, 100.0)
+        sine.output().connect(interface.ioutput(ch=1))
+        interface.open()
+        assert set(interface.client.patch()["nodes"]) == {sine.name}
+        names.add(sine.name)
+    assert len(names) == 3
+    with Client.connect(lab) as other:
+        two = asmu.Interface(engine=other)
+        asmu.generator.Sine(two, 50.0).output().connect(two.ioutput(ch=1))
+        with pytest.raises(PatchError) as caught:
+            two.open()  # of one that is not forgotten nothing is taken
+    assert caught.value.code == "port_in_use"
+    interface.close()
+
+
 def test_what_an_attached_interface_cannot_choose(lab: str) -> None:
     for settings in ({"samplerate": 44100}, {"blocksize": 64}, {"device": "virtual"}, {"plugins": ["x"]}, {"ring_seconds": 5.0}):
         with pytest.raises(ConfigError):

@@ -1,4 +1,8 @@
-"""A link to an engine that is not there: it answers as told and keeps what it was asked."""
+"""A link to an engine that is not there: it answers as told and keeps what it was asked.
+
+`asmu_control.testing.FakeLink` is a whole engine and answers what is right; here a test says what comes back, also what no
+engine would say, and nothing runs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from asmu_engine.protocol.errors import AsmuError
 from asmu_engine.protocol.messages import parse_request, refusal, reply
 
 
-class FakeSubscription:
+class ScriptedSubscription:
     """The events that the test puts into the link."""
 
     joined = True
@@ -33,7 +37,7 @@ class FakeSubscription:
         self.closed = True
 
 
-class FakeLink:
+class ScriptedLink:
     """Every request is checked against the protocol; `answers` by type: a result, an error, or None for silence."""
 
     name = "fake"
@@ -44,7 +48,7 @@ class FakeLink:
         self.requests: list[dict[str, Any]] = []
         self.inbox: deque[dict[str, Any]] = deque()
         self.events: deque[dict[str, Any]] = deque()
-        self.subscriptions: list[FakeSubscription] = []
+        self.subscriptions: list[ScriptedSubscription] = []
         self.greetings: list[dict[str, Any]] = []
         self.there = True
         self.closed = False
@@ -81,8 +85,8 @@ class FakeLink:
     def greeted(self, facts: dict[str, Any]) -> None:
         self.greetings.append(facts)
 
-    def subscribe(self, topics: Collection[str], queue: int = 10) -> FakeSubscription:
-        self.subscriptions.append(FakeSubscription(self.events, topics, queue))
+    def subscribe(self, topics: Collection[str], queue: int = 10) -> ScriptedSubscription:
+        self.subscriptions.append(ScriptedSubscription(self.events, topics, queue))
         return self.subscriptions[-1]
 
     def alive(self) -> bool:
@@ -111,10 +115,10 @@ class FakeLink:
 
 
 @pytest.fixture
-def link() -> FakeLink:
-    return FakeLink()
+def link() -> ScriptedLink:
+    return ScriptedLink()
 
 
 @pytest.fixture
-def client(link: FakeLink) -> Client:
+def client(link: ScriptedLink) -> Client:
     return Client(link)

@@ -249,6 +249,9 @@ def test_what_may_be_wrong_is_said(tmp_path: Path) -> None:
 def test_files_without_floats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="32-bit floats"):
         ReplayOutput(tmp_path / "out.flac", 48000, 1)
+    for name in ("out.foo", "out"):
+        with pytest.raises(ConfigError, match="says no format"):
+            ReplayOutput(tmp_path / name, 48000, 1)
     with pytest.raises(DiskError) as caught:
         ReplayOutput(tmp_path / "none" / "out.wav", 48000, 1)
     assert caught.value.code == "file_unwritable"

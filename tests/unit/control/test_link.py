@@ -413,6 +413,11 @@ def test_an_address_needs_a_key() -> None:
     assert caught.value.where == "key"
 
 
+def test_an_address_is_no_name() -> None:
+    with pytest.raises(ConfigError, match="tcp://localhost:5555"):
+        asmu.connect("localhost:5555")
+
+
 def test_addresses() -> None:
     assert split_url("tcp://192.168.1.7:5555") == ("192.168.1.7", 5555)
     assert split_url("tcp://[fe80::1%eth0]:5555") == ("[fe80::1%eth0]", 5555)

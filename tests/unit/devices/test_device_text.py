@@ -138,3 +138,10 @@ def test_describing_a_device_loads_no_numpy_and_no_audio_library() -> None:
         "print([name for name in ('numpy', 'sounddevice', 'soundfile') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_wire_form_is_a_device_too() -> None:
+    device = Virtual(inputs=2, matrix=[[1, 0], [0, 1]])
+    assert parse_device(device.to_wire()) == device
+    with pytest.raises(ConfigError, match="'tape'"):
+        parse_device({"kind": "tape"})
