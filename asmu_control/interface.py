@@ -224,11 +224,14 @@ class Interface(DeviceChannels, Editing, Running, SteppedByHand):
         ------
         AsmuError
             What went wrong with the device or a recording; raised after everything was closed.
+        EngineError
+            ``engine_state``: within `edit`; nothing was closed.
         """
         with self._patch.lock:
             if not self._session.opened:
                 self._session.close([])
                 return
+            self._patch.check_outside("close")
             errors: list[Exception] = []
             waiting = () if self._keep else (self._patch.cancel_waiting,)
             for step in (*waiting, self._session.stop_own, *(p._closing for p in self.processors)):

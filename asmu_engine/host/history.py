@@ -18,7 +18,7 @@ from asmu_engine.host.patch import Patch
 from asmu_engine.host.undoing import check_undo, touches
 from asmu_engine.host.values import shown_values
 from asmu_engine.protocol.arrays import Array
-from asmu_engine.protocol.edits import Edit
+from asmu_engine.protocol.edits import Add, Edit, Remove
 from asmu_engine.protocol.errors import PatchError
 from asmu_engine.protocol.version import MAX_HISTORY
 
@@ -109,6 +109,7 @@ class History:
         self._journal = journal
         self._past = Past(patch)
         self._entries: deque[Entry] = deque()
+        self._born: dict[str, int] = {}  # of each node that is there, the revision that added it
         self._large: deque[Entry] = deque()
         self._size = 0
 
@@ -134,6 +135,11 @@ class History:
             self._past.align()
         if self._journal is not None:
             self._journal.transaction(entry)
+        for edit in edits:
+            if isinstance(edit, Add):
+                self._born[edit.node] = revision
+            elif isinstance(edit, Remove):
+                self._born.pop(edit.node, None)
         self._entries.append(entry)
         self._size += entry.size
         if entry.size > LARGE_BYTES:
@@ -173,8 +179,8 @@ class History:
         """
         entry = next((entry for entry in reversed(self._entries) if entry.revision == revision), None)
         if entry is None:
-            there = f"{self._entries[0].revision} to {self._entries[-1].revision}" if self._entries else "none yet"
-            raise _not_undoable(revision, f"the history has no such transaction; it has revisions {there}")
+            there = f"{self._entries[0].revision} to {self._entries[-1].revision}" if self._entries else "none"
+            raise _not_undoable(revision, f"the history has no such transaction; the revisions in it: {there}")
         both = entry.unpacked()
         if both is None:
             raise _not_undoable(revision, "its edits took too much memory to be kept")
@@ -184,10 +190,20 @@ class History:
         edits = _EDITS.validate_python(back)
         try:
             check_undo(self._past.nodes, done, back, lambda node, part: self._blame(revision, node, part))
+            self._check_same_nodes(revision, done)
             self._patch.apply(edits).revert()
         except PatchError as error:
             raise _not_undoable(revision, self._undone_by(revision) or error.message) from None
         return edits, [edit for edit in done if edit["op"] == "call"]
+
+    def _check_same_nodes(self, revision: int, done: Sequence[WireEdit]) -> None:
+        """What would go must be what that transaction made, not a later node of the same name."""
+        for edit in done:
+            born = self._born.get(edit["node"], revision) if edit["op"] == "add" else revision
+            if born != revision:
+                raise PatchError(
+                    f"{edit['node']} is another node since, added by revision {born}", code="not_undoable", where=edit["node"]
+                )
 
     def _undone_by(self, revision: int) -> str:
         undone: set[int] = set()

@@ -127,7 +127,7 @@ def test_the_commands_of_a_patch(tmp_path):
             if command[0] == "patch":
                 ran(tmp_path, *command)
         with asmu_control.connect("lab") as client:
-            # Loading put new nodes in the place of all; then the third transaction, which added "three", was taken back.
+            # The third transaction, which added "three", was taken back before the patch was saved and loaded.
             assert list(client.patch()["nodes"]) == ["one", "two"]
     finally:
         ran(tmp_path, "engine", "stop", "lab")

@@ -234,3 +234,12 @@ def test_threads_may_wait_while_others_edit(interface, constant):
             thread.join()
     assert edit.cancel()
     assert constant.value in (199.0, [199.0])
+
+
+def test_an_interface_is_not_closed_within_edit(interface, constant):
+    with interface.edit():
+        constant.set_value(2.0)
+        with pytest.raises(EngineError, match=r"cannot close within edit\(\)") as caught:
+            interface.close()
+    assert caught.value.code == "engine_state"
+    assert step(interface)[-1] == 2.0

@@ -229,14 +229,14 @@ def test_what_the_patch_says_against_it_is_quoted(bench: Bench) -> None:
 
 
 def test_unknown_and_forgotten_revisions(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "none yet" in str(bench.refusal(1))
+    assert "the revisions in it: none" in str(bench.refusal(1))
     monkeypatch.setattr(history_module, "MAX_HISTORY", 3)
     bench.do(add("gain1", "gain"))
     for number in range(4):
         bench.do(set_("gain1", gain=float(number)))
     assert [entry["revision"] for entry in bench.history.entries()["entries"]] == [3, 4, 5]
-    assert "it has revisions 3 to 5" in str(bench.refusal(2))
-    assert "it has revisions 3 to 5" in str(bench.refusal(6))
+    assert "the revisions in it: 3 to 5" in str(bench.refusal(2))
+    assert "the revisions in it: 3 to 5" in str(bench.refusal(6))
 
 
 def test_the_oldest_large_ones_lose_their_edits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,3 +288,12 @@ def test_who_stands_in_the_way_is_looked_for_in_no_more_than_so_much(bench: Benc
     assert "revision 3 of me did that" in bench.refusal(first).message
     monkeypatch.setattr(history_module, "ANSWER_BYTES", 20)
     assert bench.refusal(first).message.endswith("g.gain has another value since")
+
+
+def test_a_later_node_of_the_same_name_is_not_taken_for_the_one_that_was_added(bench: Bench) -> None:
+    first = bench.do(add("a", "gain"))
+    bench.do({"op": "remove", "node": "a"})
+    second = bench.do(add("a", "gain"), client=YOU)
+    assert "a is another node since, added by revision 3" in str(bench.refusal(first))
+    bench.undo(second)
+    assert "a" not in bench.patch.nodes
