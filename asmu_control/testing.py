@@ -92,7 +92,7 @@ class FakeLink(LocalLink):
             messages.GetPatch: self._patch,
             messages.Snapshot: self._snapshot,
             messages.Lease: self._lease,
-            messages.Release: self._release,
+            messages.Release: self._client.release,
             messages.Announce: self._announce,
             messages.Start: self._start,
             messages.Stop: self._stop,
@@ -257,9 +257,6 @@ class FakeLink(LocalLink):
 
     def _lease(self, request: messages.Lease) -> Message:
         return self._client.lease(request, self._ask("patch")["nodes"])
-
-    def _release(self, request: messages.Release) -> Message:
-        return self._client.release(request)
 
     def _announce(self, request: messages.Announce) -> Message:
         self.publish("client", event="announced", **self._client.announce(request))

@@ -226,12 +226,12 @@ def parse_device(device: object) -> AnyDevice:
     if isinstance(device, dict):
         return device_from_wire(device)
     if not isinstance(device, str):
-        raise _bad_text(f"a {type(device).__name__} is no device; use a text, an index, a pair, or one of {_known()}")
+        raise _bad_text(f"a {type(device).__name__} is no device; use a text, an index, a pair, or one of {', '.join(_KINDS)}")
     text = device.strip()
     kind, _, rest = text.partition(":")
     cls = _KINDS.get(kind.strip().lower())
     if not text:
-        raise _bad_text(f"an empty text is no device; use one of {_known()}")
+        raise _bad_text(f"an empty text is no device; use one of {', '.join(_KINDS)}")
     if cls is None:
         cls, rest = PortAudio, text
     try:
@@ -245,7 +245,7 @@ def device_from_wire(data: dict[str, Any]) -> AnyDevice:
     fields = dict(data)
     cls = _KINDS.get(str(fields.pop("kind", "")))
     if cls is None:
-        raise ConfigError(f"device of kind {data.get('kind')!r}; use one of {_known()}", code="bad_config", where="kind")
+        raise ConfigError(f"device of kind {data.get('kind')!r}; use one of {', '.join(_KINDS)}", code="bad_config", where="kind")
     return cls(**fields)
 
 
@@ -276,10 +276,6 @@ def _fields(cls: type[DeviceSpec], rest: str) -> dict[str, Any]:
 
 def _kind(cls: type[DeviceSpec]) -> str:
     return str(cls.model_fields["kind"].default)
-
-
-def _known() -> str:
-    return ", ".join(_KINDS)
 
 
 def _bad_text(message: str, where: str = "") -> ConfigError:
