@@ -113,6 +113,8 @@ def test_the_commands_of_an_engine(tmp_path):
         answer = run([sys.executable, "client.py"], tmp_path)
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout.splitlines()[0].split() == ["snapshot"]
+        with asmu_control.connect("lab") as client:
+            poll(lambda: "hum" in client.patch()["nodes"])
     finally:
         ran(tmp_path, *stop)
 
