@@ -23,9 +23,12 @@ from asmu_control.timeouts import Timeouts
 from asmu_engine import __version__
 
 if TYPE_CHECKING:
-    from asmu_control import client, device, testing
+    from asmu_control import client, device, recording, testing
     from asmu_control.afile import AFile
     from asmu_control.asetup import ASetup
+    from asmu_control.recording import open_recording
+    from asmu_engine.recording.repair import repair_recording
+    from asmu_engine.recording.verify import verify_recording
 
 __all__ = [
     "AFile",
@@ -43,19 +46,31 @@ __all__ = [
     "exceptions",
     "generator",
     "io",
+    "open_recording",
     "processor",
     "query_devices",
+    "recording",
+    "repair_recording",
     "testing",
     "typing",
+    "verify_recording",
 ]
+
+_LATE = {
+    "AFile": "asmu_control.afile",
+    "ASetup": "asmu_control.asetup",
+    "open_recording": "asmu_control.recording",
+    "repair_recording": "asmu_engine.recording.repair",
+    "verify_recording": "asmu_engine.recording.verify",
+}
 
 
 def __getattr__(name: str) -> Any:
     # `device` loads pydantic, `testing` a whole engine, files load soundfile: only for those who ask for them.
-    if name in ("client", "device", "testing"):
+    if name in ("client", "device", "recording", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
-    if name in ("AFile", "ASetup"):
-        return getattr(importlib.import_module(f"{__name__}.{name.lower()}"), name)
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

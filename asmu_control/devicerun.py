@@ -25,6 +25,7 @@ class DeviceRun:
     keep: bool
     kept: set[str]
     kept_jobs: set[int]
+    _client: Client | None
     _started: bool
     _last: Stats
 
@@ -40,6 +41,13 @@ class DeviceRun:
     def stats(self) -> Stats:
         """State and counters, or the last known."""
         raise NotImplementedError
+
+    def device_facts(self) -> dict[str, Any] | None:
+        """The device that runs, as the status shows it; None while none does, or there is no engine."""
+        if self._client is None or self._client.closed:
+            return None
+        facts: dict[str, Any] | None = self._client.request({"type": "status"}).get("device")
+        return facts
 
     def check_stopped(self) -> None:
         """EngineError ``engine_state`` when the own engine's device runs already."""
@@ -87,13 +95,15 @@ class DeviceRun:
         if not self._started:
             return
         self._started = False
-        state = self.stats()["state"]
+        stats = self.stats()
+        state = stats["state"]
         if state == "running":
             if not (self.keep or self.kept or self.kept_jobs):
                 self.stop()
         elif state == "lost":
+            why = stats["reason"] or "nobody says why"
             raise DeviceError(
-                f"the device {self.device} was lost while the stream ran; recordings are whole up to there",
+                f"the device {self.device} was lost while the stream ran: {why}; recordings are whole up to there",
                 code="device_lost",
                 where=self.device,
             )

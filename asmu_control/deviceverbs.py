@@ -99,6 +99,42 @@ class DeviceVerbs(Asking):
         return (yield from self._ask("record", timeout, node=node, path=os.fspath(path), **fields))
 
     @shared
+    def acquire(
+        self,
+        node: str,
+        folder: PathLike,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        channels: Sequence[Mapping[str, Any]] = (),
+        at: int | None = None,
+        keep: bool = False,
+        resume: bool = False,
+        timeout: Timeout = "default",
+    ) -> Steps[dict[str, Any]]:
+        """Write the tap `node` to a folder of the engine's machine; answered with the status of the ``job``.
+
+        Parameters
+        ----------
+        folder
+            Absolute, or within the engine's folder for recordings; from another machine only that.
+        settings
+            How it is written: the fields of `asmu_engine.protocol.acquisition.AcquisitionSettings`.
+        channels
+            What is known of each channel of the tap: the fields of `asmu_engine.protocol.acquisition.ChannelFacts`.
+        at
+            Frame position of the first frame; None: the newest that the tap's ring holds.
+        keep
+            The recording, with its tap and what feeds that, goes on when this client leaves.
+        resume
+            Go on with a folder that an engine left unfinished, with the settings that it was begun with.
+        """
+        facts = [dict(each) for each in channels]
+        fields: dict[str, Any] = {"settings": dict(settings or {}), "channels": facts, "keep": keep, "resume": resume}
+        if at is not None:
+            fields["at"] = at
+        return (yield from self._ask_device("acquire", timeout, node=node, folder=os.fspath(folder), **fields))
+
+    @shared
     def play(
         self, node: str, path: PathLike, *, loop: bool = False, start: int = 0, timeout: Timeout = "default"
     ) -> Steps[dict[str, Any]]:

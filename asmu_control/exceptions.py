@@ -1,10 +1,13 @@
 """The errors that a script may meet; all derive from `AsmuError`, and the ones about bad values are ValueErrors too.
 
-To the tree of `asmu_engine.protocol.errors`, which crosses the wire, the user layer adds two that never do:
+To the tree of `asmu_engine.protocol.errors`, which crosses the wire, the user layer adds four that never do:
 
     AsmuError
     ├── UnitError            unknown_unit
     │   (a ValueError)
+    ├── FramesMissing        frames_missing
+    │   (a DiskError)
+    ├── MapError             function_unusable  function_failed  worker_ended
     └── CalibrationError     signal_weak  signal_clipped  signal_unsteady  not_calibrated
 """
 
@@ -31,6 +34,8 @@ __all__ = [
     "DiskError",
     "EngineError",
     "EngineTimeout",
+    "FramesMissing",
+    "MapError",
     "PatchError",
     "PluginError",
     "ProtocolError",
@@ -49,3 +54,13 @@ class CalibrationError(AsmuError):
     """A calibration that was refused: the signal is not what it must be, or something it rests on is missing."""
 
     family = "calibration"
+
+
+class FramesMissing(DiskError):
+    """Frames that were asked for without their gaps, but a recording has gaps there; it names them."""
+
+
+class MapError(AsmuError):
+    """A function that cannot be run in worker processes, or a worker that ended before it was done."""
+
+    family = "map"

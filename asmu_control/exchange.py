@@ -32,8 +32,6 @@ _AGAIN_SECONDS: Final = 5.0
 KEYED: Final = ("transaction", "undo")
 """Requests that can carry a key, with which they are done once however often they come."""
 
-_MANY_BEATS: Final = 200
-_QUIET_SECONDS: Final = 0.02
 _GREETING_SECONDS: Final = 2.0
 
 
@@ -192,10 +190,8 @@ class Exchange:
 
     def _drain(self) -> Steps[None]:
         """Take beats, and answers to requests that were given up."""
-        taken = 0
-        # Where many have gathered, the engine holds others back, and there would be no room for an answer.
-        while (yield Wait(self.link, _QUIET_SECONDS if taken > _MANY_BEATS else 0.0)) is not None:
-            taken += 1
+        while (yield Wait(self.link, 0.0)) is not None:
+            pass
 
     def _ask(self, message: Mapping[str, Any], timeout: float | None) -> Steps[tuple[Message, bool]]:
         """The engine's answer, whatever it is, and whether the request was sent twice for it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, Unpack, cast
 
 from asmu_engine.protocol.errors import RingError
 
 if TYPE_CHECKING:
+    from asmu_control.analyzer.mapping.blockmap import BlockMap
+    from asmu_control.analyzer.mapping.start import MapOptions
     from asmu_control.client import Client
     from asmu_control.connection import Connection
     from asmu_control.remotetap import RemoteReader
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from asmu_control.zmqlink import ZmqLink
     from asmu_engine.protocol.keys import ClientKey
     from asmu_engine.shm.block import RingBlock
+    from asmu_engine.shm.end import Frames
     from asmu_engine.shm.reader import RingReader
+
+T = TypeVar("T")
 
 TapReader: TypeAlias = "RingReader | RemoteReader"
 """What reads a tap: the same to the eye, whether the tap is on this machine or on another."""
@@ -47,6 +52,19 @@ class ExistingTap:
     ) -> Iterator[RingBlock]:
         """Block after block of the frame axis; see `asmu_control.analyzer.Tap.blocks`."""
         return blocks_of(self.reader(start), frames, timeout, copy)
+
+    def map(
+        self,
+        function: Callable[[Frames], T],
+        workers: int | None = None,
+        *,
+        start: Start = "newest",
+        **options: Unpack[MapOptions],
+    ) -> BlockMap[T]:
+        """Run a function over block after block in processes of its own; see `asmu_control.analyzer.Tap.map`."""
+        from asmu_control.analyzer.mapping.start import map_reader
+
+        return map_reader(self.reader(start), self.node, function, workers, **options)
 
     @property
     def handle(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from asmu_control.acquiring import Acquiring
 from asmu_control.devicechannels import DeviceChannels
 from asmu_control.editing import Editing
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Interface"]
 
 
-class Interface(DeviceChannels, Editing, Running, SteppedByHand):
+class Interface(DeviceChannels, Acquiring, Editing, Running, SteppedByHand):
     """Channels of an audio device, and the patch of processors between them.
 
     Making one needs no engine and no device: only `start` (or `open`) does. From then on every change to the patch
@@ -176,7 +177,7 @@ class Interface(DeviceChannels, Editing, Running, SteppedByHand):
                     for processor in self.processors:
                         processor._opened()
                 except BaseException:
-                    self._session.close(list(self._patch.graph.nodes))
+                    self._give_up()
                     raise
 
     def start(self, end_frame: int | None = None, reset: bool = True, drop: int = 3) -> Stream:
@@ -211,7 +212,7 @@ class Interface(DeviceChannels, Editing, Running, SteppedByHand):
                 self._session.start(self.inputs, self.outputs, end_frame, reset, drop)
             except BaseException:
                 if not was_open:
-                    self._session.close(list(self._patch.graph.nodes))
+                    self._give_up()
                 raise
         return Stream(self)
 
@@ -263,6 +264,12 @@ class Interface(DeviceChannels, Editing, Running, SteppedByHand):
 
     def __repr__(self) -> str:
         return f"<Interface {self.device}: {self.samplerate:g} Hz, blocks of {self.blocksize} frames, {self._session.describe()}>"
+
+    def _give_up(self) -> None:
+        """The start has failed: nothing is left of it."""
+        for processor in self.processors:
+            processor._not_started()
+        self._session.close(list(self._patch.graph.nodes))
 
     # -- for ports ----------------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ class Output(_Port):
         return tuple(self._interface._input_at(port) for port in self._interface._patch.graph.inputs_fed_by(self.port))
 
     def __bool__(self) -> bool:
-        return bool(self._interface._patch.graph.inputs_fed_by(self.port))
+        return self._interface._patch.graph.feeds(self.port)
 
 
 class Input(_Port):

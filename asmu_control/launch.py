@@ -97,13 +97,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_engines)
 
 
-def start_detached(config: EngineConfig) -> EngineInfo:
-    """Start an engine that stays when this process ends; stop it with a ``shutdown`` request or ``asmu engine stop``."""
+def start_detached(config: EngineConfig, *, resume: bool = False) -> EngineInfo:
+    """Start an engine that stays when this process ends; stop it with a ``shutdown`` request or ``asmu engine stop``.
+
+    `resume`: it goes on with what an engine of its name has left that died; of `config` counts what was set explicitly.
+    """
     with tempfile.TemporaryFile("a+b") as words:
         process = _spawn(config.plugins, words)
         pipe = _pipe_of(process)
         try:
-            info = _shake_hands(pipe, config, private=False, words=words)
+            info = _shake_hands(pipe, config, private=False, words=words, resume=resume)
         except BaseException as error:
             if _hangs(error):
                 process.kill()
@@ -155,12 +158,15 @@ def _pipe_of(process: subprocess.Popen[bytes]) -> MessagePipe:
     return MessagePipe(cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin))
 
 
-def _shake_hands(pipe: MessagePipe, config: EngineConfig, *, private: bool, words: IO[bytes]) -> EngineInfo:
+def _shake_hands(pipe: MessagePipe, config: EngineConfig, *, private: bool, words: IO[bytes], resume: bool = False) -> EngineInfo:
     """Give the engine its settings; how to reach it, once it is up."""
     from asmu_engine.protocol.runtime import EngineInfo
 
     answers: list[dict[str, Any] | None] = []
-    pipe.send({"config": config.to_wire(), "private": private})
+    settings = config.to_wire()
+    if resume:
+        settings = {key: value for key, value in settings.items() if key in config.model_fields_set}
+    pipe.send({"config": settings, "private": private, "resume": resume})
     # A thread, because a pipe cannot be waited for with a time limit on every system.
     waiter = threading.Thread(target=lambda: answers.append(pipe.receive()), name="asmu-handshake", daemon=True)
     waiter.start()

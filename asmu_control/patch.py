@@ -136,8 +136,10 @@ class Patch:
                 self.graph = before
                 raise
             finally:
+                for edit in self._transaction:  # what it removed, or what it added, should it have failed
+                    if edit["op"] in ("add", "remove") and edit["node"] not in self.graph.nodes:
+                        self._processors.pop(edit["node"], None)
                 self._transaction = self._open = None
-                self._processors = {name: p for name, p in self._processors.items() if name in self.graph.nodes}
             if keep:
                 transaction.keep = True
                 self._session.kept.update(edit["node"] for edit in edits if edit["op"] == "add")
@@ -162,9 +164,11 @@ class Patch:
             found: set[str] = set()
             while names:
                 name = names.pop()
-                if name in self.graph.nodes and name not in found:
+                node = self.graph.nodes.get(name)
+                if node is not None and name not in found:
                     found.add(name)
-                    names += [source for (target, _), (source, _) in self.graph.sources.items() if target == name]
+                    ports = ((name, index) for index in range(node.inputs))
+                    names += [self.graph.sources[port][0] for port in ports if port in self.graph.sources]
             self._session.kept |= found
 
     def check_outside(self, what: str) -> None:

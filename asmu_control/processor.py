@@ -189,6 +189,9 @@ class Processor:
     def _opened(self) -> None:
         """The core is now in a live engine."""
 
+    def _not_started(self) -> None:
+        """The start of the engine or the device that `_opened` came before has failed. Raises nothing."""
+
     def _before_start(self, reset: bool) -> None:
         """The device is about to run; `reset`: from the start."""
 

@@ -14,6 +14,7 @@ from asmu_engine.shm.block import RingBlock
 
 if TYPE_CHECKING:
     from asmu_control.relay.packing import Frames
+    from asmu_control.relay.received import Hole
     from asmu_engine.shm.reader import RingReader
 
 _SLICE: Final = 0.1  # between looks at whether the tap has ended, seconds
@@ -74,12 +75,13 @@ class RemoteReader(RemoteCursor):
             if data is not None:
                 return self._hand_out(data, position, 0, view=True)
             data = self._received.copy(position, np.empty((frames, self.channels), np.float32))
-            lost = 0
+            lost, newest = 0, None
             for hole in holes:
+                newest = hole
                 begin, stop = max(hole.position, position) - position, min(hole.end, end) - position
                 data[begin:stop] = 0
                 lost += stop - begin
-            return self._hand_out(data, position, lost)
+            return self._hand_out(data, position, lost, hole=newest)
         return None
 
     def read_chunk(self, max_frames: int, copy: bool = True) -> RingBlock | None:
@@ -88,13 +90,13 @@ class RemoteReader(RemoteCursor):
         while self._begin():
             position = self._at
             self._fetch(position + max_frames)
-            begin, lost = self._next_run()
+            begin, lost, hole = self._next_run()
             stop = min(self._received.end, begin + max_frames)
             stop = min((hole.position for hole in self._received.holes(begin, stop)), default=stop)
             if stop > begin:
                 view = None if copy else self._received.view(begin, stop - begin)
                 data = self._received.copy(begin, np.empty((stop - begin, self.channels), np.float32)) if view is None else view
-                return self._hand_out(data, begin, lost, view is not None)
+                return self._hand_out(data, begin, lost, view is not None, hole)
             if self._at == position:
                 break
         return None
@@ -148,31 +150,36 @@ class RemoteReader(RemoteCursor):
         """Text that names the tap and this reader's position, for ``Tap.attach(handle, key=…)`` in another process."""
         return f"{self.name}@{self.position}"
 
-    def _next_run(self) -> tuple[int, int]:
-        """Where the next delivered frames are, and how many were lost right before them; skips those that did not come."""
-        begin, lost = self._at, 0
+    def _next_run(self) -> tuple[int, int, Hole | None]:
+        """Where the next delivered frames are, how many were lost right before them, and the newest hole that tells of those.
+
+        Skips those that did not come.
+        """
+        begin, lost, newest = self._at, 0, None
         for hole in self._received.holes(begin, self._received.end):
             if hole.position > begin:
                 break
             if hole.missed:
                 self._skip(hole.end - self._at)
-                lost = 0
+                lost, newest = 0, None
             else:
                 lost += hole.end - begin
+                newest = hole
             begin = hole.end
-        return begin, lost
+        return begin, lost, newest
 
     def _skip(self, frames: int) -> None:
         self._position = self._at + frames
         self._skipped += frames
         self.total_skipped += frames
 
-    def _hand_out(self, data: Frames, position: int, lost: int, view: bool = False) -> RingBlock:
+    def _hand_out(self, data: Frames, position: int, lost: int, view: bool = False, hole: Hole | None = None) -> RingBlock:
         skipped, self._skipped = self._skipped, 0
         self.total_lost += lost
         self._position = position + len(data)
         viewed = cast("RingReader", self) if view else None
-        return RingBlock(data, position, lost, skipped, self._stamp, self.samplerate, viewed)
+        cause, uncertainty = (0, 0) if hole is None else (hole.cause, hole.uncertainty)
+        return RingBlock(data, position, lost, skipped, self._stamp, self.samplerate, viewed, cause, uncertainty)
 
     def _check(self, good: bool, frames: int) -> None:
         if not good:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asmu_control.timeouts import Timeout
     from asmu_control.typing import Edit, PathLike, Stats
 
-_FACTS = ("state", "samplerate", "blocksize", "device", "realtime", "revision", "uptime")
+_FACTS = ("state", "reason", "samplerate", "blocksize", "device", "realtime", "revision", "uptime")
 
 
 class Session(DeviceRun):
@@ -237,7 +237,7 @@ class Session(DeviceRun):
             except EngineError as error:
                 if error.code != "engine_gone":
                     raise
-                self._last = {**self._last, "state": "failed"}
+                self._last = {**self._last, "state": "failed", "reason": error.message}
             else:
                 device = status.get("device") or self._last.get("device")
                 self._last = {**(status.get("counters") or {}), **{key: status.get(key) for key in _FACTS}, "device": device}

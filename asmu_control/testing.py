@@ -221,6 +221,7 @@ class FakeLink(LocalLink):
         return {
             **self._ask("hello", name=request.name),
             "state": self._device.state,
+            "reason": "",
             "device": self._device.facts,
             "client": client.id,
             "role": client.role,
@@ -243,6 +244,7 @@ class FakeLink(LocalLink):
             **status,
             **self._client.status(status, self._ask("patch")["nodes"]),
             "state": self._device.state,
+            "reason": "",
             "device": self._device.facts,
         }
 

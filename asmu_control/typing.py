@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,3 +28,26 @@ Start: TypeAlias = "int | Literal['newest', 'oldest']"
 
 Stats: TypeAlias = dict[str, Any]
 """The state and counters of an engine, by name."""
+
+Duration: TypeAlias = "float | str"
+"""A time: seconds, or a text such as ``"90s"``, ``"1h30m"``, ``"3d"``."""
+
+Size: TypeAlias = "int | str"
+"""A size: bytes, or a text such as ``"500MB"``, ``"2GiB"``."""
+
+Rollover: TypeAlias = "float | str | None"
+"""When a recording begins a new segment: by time (``"1h"``, 3600), by size (``"2GB"``), by both (``"1h,2GB"``), or never."""
+
+
+class AcquisitionOptions(TypedDict, total=False):
+    """What else may be said of a recording into a folder; see `asmu_control.analyzer.Acquisition`."""
+
+    tags: Mapping[str, str]
+    on_full: Literal["stop", "drop_oldest", "second_folder"]
+    second_folder: PathLike
+    sync_seconds: Duration
+    fill_seconds: Duration
+    minimum_free: Size
+    warn_seconds: Duration
+    clock_seconds: Duration
+    resume: bool

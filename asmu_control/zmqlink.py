@@ -25,7 +25,6 @@ Message = dict[str, Any]
 
 _QUEUE: Final = 10_000
 _LOOK_SECONDS: Final = 0.5  # between looks at the engine's lock
-_HEARTBEAT_MS: Final = 1000
 _HEARTBEAT_TIMEOUT_MS: Final = 3000
 _RECONNECT_MOST_MS: Final = 1000
 _URL: Final = re.compile(r"tcp://(?P<host>[^:/\s]+|\[[0-9a-fA-F:.%\w]+\]):(?P<port>\d{1,5})")
@@ -180,16 +179,22 @@ class ZmqLink:
         """A socket that is connected to nothing yet."""
         import zmq
 
+        from asmu_engine.network.aliveness import ping, probe
+
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         socket.linger = 0
+        if kind == zmq.DEALER:
+            socket.rcvhwm = 0  # else the engine's beats fill it while a script computes, and then it counts as gone
         if self.key is not None:
             socket.ipv6 = True
             socket.curve_publickey = self.key.public.encode()
             socket.curve_secretkey = self.key.secret.encode()
             socket.curve_serverkey = self.key.server.encode()
             # An engine whose machine lost its power does not say goodbye.
-            socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+            if kind == zmq.DEALER:
+                ping(socket, _HEARTBEAT_TIMEOUT_MS)
+            else:
+                probe(socket)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST_MS)
         return socket
 

@@ -51,6 +51,9 @@ class EngineConfig(BaseModel):
         Keep the audio process out of swap where the system allows it.
     autostart
         Run the device as soon as the engine is up.
+    reopen
+        A device that was lost is opened again as soon as it is there, found by its host API and name; without it only while a
+        recording into a folder waits for it.
     listen
         Let clients of other machines in at ``tcp://ADDRESS:PORT``, each with a key (``asmu keys new``); events use the port
         after it. ``*`` as a port takes free ones. Empty: nobody comes in over the network.
@@ -61,6 +64,13 @@ class EngineConfig(BaseModel):
         File that every transaction is appended to, with its frame position, for ``asmu replay``; empty: none.
     announce
         Tell the local network of this engine (zeroconf); only together with `listen`.
+    metrics
+        ``PORT`` or ``ADDRESS:PORT`` of this machine's loopback where ``/metrics`` (OpenMetrics) and ``/healthz`` are served;
+        port 0 takes a free one. Empty: nowhere.
+    log
+        File for the log as JSON lines; empty: plain lines in the engine's own folder, which goes with it.
+    log_bytes, log_files
+        How large that file grows before it is rotated, bytes, and how many older ones are kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,10 +86,15 @@ class EngineConfig(BaseModel):
     priority: Annotated[int, Field(ge=0, le=98)] = 70
     lock_memory: bool = True
     autostart: bool = False
+    reopen: bool = False
     listen: Annotated[str, AfterValidator(_checked_listen)] = ""
     recordings: str = ""
     journal: str = ""
     announce: bool = False
+    metrics: Annotated[str, Field(max_length=256)] = ""
+    log: str = ""
+    log_bytes: Annotated[int, Field(ge=4096)] = 10 * 2**20
+    log_files: Annotated[int, Field(ge=1, le=1000)] = 5
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data for a pipe; `from_wire` reads it."""
@@ -87,8 +102,10 @@ class EngineConfig(BaseModel):
         return dict(self)
 
 
-def make_config(path: str | Path | None = None, **arguments: Any) -> EngineConfig:
+def make_config(path: str | Path | None = None, *, environment: bool = True, **arguments: Any) -> EngineConfig:
     """The settings from `path` (TOML), overridden by ``ASMU_…`` variables, overridden by `arguments` that are not None.
+
+    `environment`: whether the variables count; ``model_fields_set`` names what was given at all.
 
     Raises
     ------
@@ -100,7 +117,7 @@ def make_config(path: str | Path | None = None, **arguments: Any) -> EngineConfi
     if path is not None:
         for key, value in _read_toml(Path(path)).items():
             values[key], origin[key] = value, str(path)
-    for key in _FROM_ENVIRONMENT:
+    for key in _FROM_ENVIRONMENT if environment else ():
         variable = ENVIRONMENT_PREFIX + key.upper()
         if os.environ.get(variable):
             values[key], origin[key] = os.environ[variable], variable

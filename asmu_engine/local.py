@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asmu_engine.audio.builder import Builder
-from asmu_engine.audio.compiler import Wiring
 from asmu_engine.audio.kinds import Kinds
+from asmu_engine.audio.wiring import Wiring
 from asmu_engine.protocol.catalogue import Kind
 from asmu_engine.rt.acore import ACore, Block
 from asmu_engine.rt.runner import Runner
@@ -81,7 +81,7 @@ class LocalEngine:
 
     def render(self, frames: int, indata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """`frames` frames in blocks of `blocksize`; returns (frames, outputs). `indata` is (frames, inputs) or None."""
-        outdata = np.empty((frames, self.outputs), dtype=np.float32)
+        outdata = np.full((frames, self.outputs), np.nan, dtype=np.float32)  # a device's buffer may hold anything
         for start in range(0, frames, self.blocksize):
             stop = min(start + self.blocksize, frames)
             self.block(None if indata is None else indata[start:stop], outdata[start:stop])
@@ -89,8 +89,7 @@ class LocalEngine:
 
     def reset(self, drop: int = 0) -> None:
         """Every core goes back to its start; `drop`: so many blocks from there on are silent and process nothing."""
-        for core in self._builder.graph.cores.values():
-            core.reset()
+        self.runner.reset()
         self.runner.drop_until = self.runner.position + drop * self.blocksize
 
     @property

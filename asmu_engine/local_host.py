@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from asmu_engine.cores.tap import ATap
 from asmu_engine.host.claim import claim_engine, release_engine
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
+from asmu_engine.host.source import acquire_command, source_of
 from asmu_engine.host.values import value_of
 from asmu_engine.local import LocalEngine
 from asmu_engine.local_jobs import LocalJobs
@@ -24,6 +26,7 @@ from asmu_engine.local_transactions import LocalTransactions
 from asmu_engine.protocol import messages
 from asmu_engine.protocol.errors import EngineError, EngineTimeout, PatchError
 from asmu_engine.protocol.runtime import EngineClaim
+from asmu_engine.protocol.topic import Topic
 from asmu_engine.protocol.version import MAX_CHANNELS, PROTOCOL_VERSION
 from asmu_engine.rt.acore import Block
 
@@ -64,6 +67,7 @@ class LocalHost:
             on_drop=self._jobs.ring_dropped,
             publish=self._publish,
         )
+        self._axis = secrets.token_hex(8)
         self._blocks = 0
         self._said: dict[str, dict[str, int]] = {}
         self._xruns = dict.fromkeys(("input_underflow", "input_overflow", "output_underflow", "output_overflow"), 0)
@@ -82,6 +86,7 @@ class LocalHost:
             messages.GetCatalogue: lambda request: {"kinds": [kind.to_wire() for kind in self._engine.catalogue()]},
             messages.Reset: self._reset,
             messages.Record: self._record,
+            messages.Acquire: self._acquire,
             messages.Play: self._play,
             messages.Seek: lambda request: self._jobs.seek(request.job, request.position),
             messages.JobStatus: lambda request: self._jobs.status(request.job),
@@ -129,6 +134,7 @@ class LocalHost:
         target = np.zeros((frames, max(outputs, default=0)), np.float32) if outdata is None else outdata
         _checked(target, frames, outputs, "outdata")
         done = 0
+        self._engine.runner.utc.refresh()
         while done < frames:
             end = done + self._transactions.until(frames - done)
             self._wait_for_files(end - done)
@@ -174,6 +180,17 @@ class LocalHost:
     def _record(self, request: messages.Record) -> Result:
         fields = {"format": request.format, "subtype": request.subtype, "tags": request.tags, "start": request.at}
         return self._jobs.begin("record", request.node, self._ring(request.node, "tap"), path=request.path, **fields)
+
+    def _acquire(self, request: messages.Acquire) -> Result:
+        ring = self._ring(request.node, "tap")
+        source = source_of(self.config, axis=self._axis, device=None, patch=self._patch.wire(), node=request.node)
+        node = self._patch.nodes[request.node]
+        return self._jobs.begin(
+            "acquire",
+            request.node,
+            ring,
+            **acquire_command(request, request.folder, request.settings, node, source=source, clock=None),
+        )
 
     def _play(self, request: messages.Play) -> Result:
         fields = {"loop": request.loop, "start": request.start}
@@ -242,7 +259,9 @@ class LocalHost:
                 self._said.setdefault(notice["node"], {})[notice["what"]] = notice["position"]
             if notice["event"] == "core_failed":
                 failed = failed or notice
-            self._publish({"topic": "xrun" if notice["event"] == "xrun" else "node", **notice})
+            topic: Topic = "xrun" if notice["event"] == "xrun" else "node"
+            self._jobs.happened(topic, notice)
+            self._publish({"topic": topic, **notice})
         if failed is not None:
             node = failed["node"]
             steps = self._engine.runner.schedule.steps

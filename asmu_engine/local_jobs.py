@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -9,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from asmu_engine.host.entries import Moments, entry_of
 from asmu_engine.protocol.errors import DiskError, EngineTimeout, from_wire
+from asmu_engine.protocol.topic import Topic
 
 if TYPE_CHECKING:
     from asmu_engine.disk.main import DiskProcess
@@ -77,6 +80,7 @@ class LocalJobs:
         self._publish = publish
         self._pipe = _Answers(self._take_event)
         self._disk: DiskProcess | None = None
+        self._moments = Moments()
         self._numbers = itertools.count(1)
         self._commands = itertools.count(1)
         self._jobs: dict[int, _Job] = {}
@@ -85,14 +89,15 @@ class LocalJobs:
         """The rings on which a job is working."""
         return {job.ring for job in list(self._jobs.values()) if job.open}
 
-    def begin(self, kind: Literal["record", "play"], node: str, ring: str, **fields: Any) -> Result:
+    def begin(self, kind: Literal["record", "acquire", "play"], node: str, ring: str, **fields: Any) -> Result:
         """Start a job on a ring: its status, with its number."""
         if self._disk is None:
             from asmu_engine.disk.main import DiskProcess  # it loads soundfile
 
             self._disk = DiskProcess(cast("MessagePipe", self._pipe))
         number = next(self._numbers)
-        job = _Job(ring, {"job": number, "kind": kind, "node": node, "state": "starting", "path": fields["path"]})
+        path = fields["folder" if kind == "acquire" else "path"]
+        job = _Job(ring, {"job": number, "kind": kind, "node": node, "state": "starting", "path": path})
         self._jobs[number] = job
         try:
             self._note(job, self._ask(kind, job=number, ring=ring, **fields))
@@ -120,6 +125,15 @@ class LocalJobs:
         if job.open:
             self._note(job, self._ask("stop", job=number))
         return dict(job.facts)
+
+    def happened(self, topic: Topic, event: Result) -> None:
+        """Note an event in the ledgers of the recordings into folders."""
+        for number, job in list(self._jobs.items()):
+            if job.facts["kind"] == "acquire" and job.open:
+                entry = entry_of(topic, event, self._moments.next())
+                if entry is not None:
+                    with contextlib.suppress(DiskError):  # it has ended meanwhile, and says why itself
+                        self._ask("note", job=number, entries=[entry.model_dump(mode="json")])
 
     def ring_dropped(self, ring: str) -> None:
         """The node of a ring was removed: its jobs end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-_PATIENCE = 5.0
+_PATIENCE = 30.0
 """Seconds that processes which were told to end may take to do so."""
 
 
@@ -36,6 +37,7 @@ def _use(folders: Folders, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("ASMU_RUNTIME_DIR", str(folders.runtime))
     patch.setenv("ASMU_SHM_DIR", str(folders.shm))
     patch.setenv("ASMU_KEYS_DIR", str(folders.base / "keys"))
+    patch.setenv("ASMU_STATE_DIR", str(folders.base / "state"))
 
 
 def _processes(folders: Folders, before: set[int]) -> list[psutil.Process]:
@@ -60,8 +62,10 @@ def _processes(folders: Folders, before: set[int]) -> list[psutil.Process]:
 def _environment(process: psutil.Process) -> dict[str, str]:
     """Its environment variables; of a process that is just beginning its program there are none to be seen for a moment."""
     deadline = time.monotonic() + 1.0
-    # Threads of the Linux kernel, children of process 2, never have any.
-    while not (found := process.environ()) and process.ppid() != 2 and time.monotonic() < deadline:
+    while not (found := process.environ()) and time.monotonic() < deadline:
+        # Threads of the Linux kernel, children of process 2, never have any, nor has one that has ended.
+        if process.ppid() == 2 or process.status() == psutil.STATUS_ZOMBIE:
+            break
         time.sleep(0.001)
     return found
 
@@ -83,7 +87,9 @@ def _describe(process: psutil.Process) -> str:
 
 def _left_behind(folders: Folders, before: set[int]) -> list[str]:
     segments = [f"segment {file.name}" for file in folders.shm.iterdir()]
-    sockets = [f"socket {file.name}" for file in folders.runtime.rglob("*") if file.is_socket()]
+    # os.walk goes on where a folder vanishes under its eyes.
+    files = [Path(folder, name) for folder, _, names in os.walk(folders.runtime) for name in names]
+    sockets = [f"socket {file.name}" for file in files if file.is_socket()]
     return segments + sockets + [_describe(process) for process in _processes(folders, before)]
 
 
@@ -111,7 +117,7 @@ def module_folders() -> Iterator[Folders]:
 
 @pytest.fixture(autouse=True)
 def folders(request: pytest.FixtureRequest) -> Iterator[Folders]:
-    """Private ``ASMU_RUNTIME_DIR``, ``ASMU_SHM_DIR`` and ``ASMU_KEYS_DIR``; no process, segment or socket outlives a test."""
+    """Private folders of every kind, by their environment variables; no process, segment or socket outlives a test."""
     if "module_folders" in request.fixturenames:
         yield request.getfixturevalue("module_folders")
         return

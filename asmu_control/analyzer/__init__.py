@@ -9,6 +9,7 @@ from asmu_control.analyzer.recorder import Recorder
 from asmu_control.analyzer.tap import Tap
 
 if TYPE_CHECKING:
+    from asmu_control.analyzer.acquisition import Acquisition
     from asmu_control.analyzer.caliinput import CalIInput
     from asmu_control.analyzer.calioutput import CalIOutput
     from asmu_control.analyzer.fft import FFT
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from asmu_control.analyzer.rms import RMS
     from asmu_control.analyzer.vector import Vector
 
-__all__ = ["FFT", "RMS", "CalIInput", "CalIOutput", "Oscilloscope", "Recorder", "Tap", "Vector"]
+__all__ = ["FFT", "RMS", "Acquisition", "CalIInput", "CalIOutput", "Oscilloscope", "Recorder", "Tap", "Vector"]
 
 
 def __getattr__(name: str) -> Any:

@@ -84,4 +84,6 @@ class Result(np.ndarray[Any, np.dtype[Any]]):
 
 def count_clipped(data: NDArray[Any]) -> int:
     """Samples that are not inside (-1, 1); those that are no number too."""
+    if data.size and data.max() < 1.0 and data.min() > -1.0:
+        return 0  # most buffers: half the time of counting; a comparison with NaN is false
     return int(data.size - np.count_nonzero(np.abs(data) < 1.0))

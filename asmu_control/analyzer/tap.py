@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from asmu_control.processor import Analyzer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from asmu_control.analyzer.mapping.blockmap import BlockMap
+    from asmu_control.analyzer.mapping.result import MapProgress
     from asmu_control.existingtap import TapReader
     from asmu_control.interface import Interface
     from asmu_control.typing import PathLike, Start
     from asmu_engine.protocol.keys import ClientKey
+    from asmu_engine.shm.end import Frames
     from asmu_engine.shm.reader import RingBlock
+
+T = TypeVar("T")
 
 
 class Tap(Analyzer):
@@ -83,6 +88,90 @@ class Tap(Analyzer):
         from asmu_control.existingtap import blocks_of
 
         return blocks_of(self.reader(start), frames, timeout, copy)
+
+    def map(
+        self,
+        function: Callable[[Frames], T],
+        workers: int | None = None,
+        *,
+        blocksize: int | None = None,
+        hop: int | None = None,
+        start: Start = "newest",
+        timeout: float | None = None,
+        copy: bool = False,
+        ahead: int | None = None,
+        paced: bool = False,
+        progress: bool | Callable[[MapProgress], object] = False,
+    ) -> BlockMap[T]:
+        """Run a function over block after block in processes of its own, and get its results in order.
+
+        The workers read the blocks in the tap's ring, where the engine put them, and the engine does not know of them: a function
+        that is too slow only gets behind, up to the length of the ring, and then misses blocks, which the results and
+        `BlockMap.overruns` tell. So does a loop over the results that is too slow.
+
+            with tap.map(lambda block: np.sqrt(np.mean(block**2, axis=0)), workers=2, blocksize=4800) as levels:
+                for level in levels:
+                    print(level.position, level.value)
+
+        Parameters
+        ----------
+        function
+            Of a block: float32, shape (blocksize, channels), read-only. What it returns is sent back; what it prints goes to
+            stderr. It may be a lambda, or be defined in a script or notebook, and refer to what can be pickled. Any worker gets
+            any block: nothing that it remembers is of the block before. The libraries' own threads are one a worker,
+            unless ``OMP_NUM_THREADS`` and the like say otherwise.
+        workers
+            How many processes; None: one less than there are processors. They run at a low priority.
+        blocksize
+            Frames a block, at most half of what the ring holds; None: 0.1 s. All blocks are whole: what is left at the end and is
+            shorter is not given.
+        hop
+            Frames from the begin of one block to that of the next, at most `blocksize`: less, and blocks overlap.
+        start
+            Where to begin, see `reader`.
+        timeout
+            Longest wait for a result, seconds; RingError ``ring_timeout`` then, after which one may go on. None: as long as it
+            takes.
+        copy
+            True: the function gets a copy that it may write to. Only the copying must be done before the ring is overwritten.
+        ahead
+            Blocks, at most, that are in work or whose results wait for the loop. None: four a worker.
+        paced
+            Have a device that runs without a clock (``offline``) wait for the map; then it must be iterated over.
+        progress
+            True: one line on stderr that shows how it goes; or a function, called with a `MapProgress` by the loop, five times a
+            second.
+
+        Returns
+        -------
+        BlockMap
+            Iterator of `MapResult`: `value`, `position`, `lost`, `skipped`, `utc`. Close it, or use it with ``with``, where
+            the loop does not go to the end.
+
+        Raises
+        ------
+        PatchError
+            ``bad_value``.
+        MapError
+            ``function_unusable``: it refers to something that cannot be sent to another process.
+        EngineError, RingError
+            As of `reader`; RingError ``ring_access``: the engine is on another machine.
+        """
+        from asmu_control.analyzer.mapping.start import map_reader
+
+        return map_reader(
+            self.reader(start),
+            self.name,
+            function,
+            workers,
+            blocksize=blocksize,
+            hop=hop,
+            timeout=timeout,
+            copy=copy,
+            ahead=ahead,
+            paced=paced,
+            progress=progress,
+        )
 
     @property
     def handle(self) -> str:

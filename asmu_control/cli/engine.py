@@ -21,6 +21,8 @@ app = typer.Typer(help="Start, stop and look at engines.", no_args_is_help=True)
 
 DEFAULT_NAME: Final = "default"
 _POLL_SECONDS: Final = 0.05
+_FILES_SECONDS: Final = 600.0
+"""The last segments of recordings may have to be encoded and checked."""
 
 Name = Annotated[str, typer.Argument(help="Name of the engine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -51,6 +53,17 @@ def start(
     announce: Annotated[
         bool | None, typer.Option("--announce", help="Tell the local network of this engine (needs the package zeroconf).")
     ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Serve /metrics and /healthz on this loopback port; 0 for a free one.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Log as JSON lines there, in files that are rotated.")] = None,
+    reopen: Annotated[
+        bool | None,
+        typer.Option("--reopen", help="Look for a device that was lost until it is back, also where nothing is recorded."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the settings, patch, device and recordings of an engine that died.")
+    ] = False,
 ) -> None:
     """Start an engine that goes on until it is stopped."""
     plugins = tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in plugin or ()) or None
@@ -68,18 +81,38 @@ def start(
             recordings=str(recordings.absolute()) if recordings else None,
             journal=str(journal.absolute()) if journal else None,
             announce=announce,
-        )
+            metrics=metrics,
+            log=str(log.absolute()) if log else None,
+            reopen=reopen,
+            environment=not resume,
+        ),
+        resume=resume,
     )
     typer.echo(f"engine {info.name} runs (process {info.pid}); stop it with: asmu engine stop {info.name}")
+    if resume:
+        typer.echo(_resumed(info.name))
+    if info.metrics:
+        typer.echo(f"figures for Prometheus at {info.metrics}, health at {info.metrics.removesuffix('metrics')}healthz")
     if info.listen:
         typer.echo(f"clients of other machines come in at {info.listen}, each with a key: asmu keys new NAME --out FILE")
+
+
+def _resumed(name: str) -> str:
+    """What an engine has gone on with."""
+    with Client.connect(name, "asmu") as client:
+        status = client.request({"type": "status"})
+        nodes = client.request({"type": "patch"})["nodes"]
+    if not status["frame_position"] and not nodes:
+        return "there was nothing to go on with"
+    patch = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    return f"it goes on at frame {status['frame_position']} with {patch}; its recordings follow: asmu status {name}"
 
 
 @app.command()
 def stop(name: Name = DEFAULT_NAME) -> None:
     """End an engine: its recordings are finished first."""
     with Client.connect(name, "asmu") as client:
-        client.request({"type": "shutdown"}, END_TIMEOUT)
+        client.request({"type": "shutdown"}, _FILES_SECONDS)
     deadline = time.monotonic() + END_TIMEOUT
     while is_running(name):
         if time.monotonic() > deadline:
@@ -97,6 +130,21 @@ def status(name: Name = DEFAULT_NAME, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(facts))
     else:
         _show(facts)
+
+
+@app.command()
+def unit(
+    name: Annotated[str | None, typer.Argument(help="Name of the engine; default: that of --config.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The engine's settings as TOML; all of them may stand there.")] = None,
+    user: Annotated[
+        str, typer.Option(help="For a unit of the system, which runs as this user; else it is one of your own.")
+    ] = "",
+) -> None:
+    """Print a systemd unit for an engine that runs for weeks, and goes on where it was when it, or the machine, died."""
+    from asmu_control.cli.unit import unit_text
+
+    settings = make_config(config, name=name)
+    typer.echo(unit_text(settings.name, ["--config", str(config.absolute())] if config else [], user), nl=False)
 
 
 @app.command(name="list")
@@ -160,7 +208,7 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     device = facts.get("device")
     rows = [
         ("engine", f"{facts['name']} {facts['version']}, protocol {facts['protocol']}, up {_duration(facts.get('uptime') or 0)}"),
-        ("state", facts["state"]),
+        ("state", facts["state"] + (f": {facts['reason']}" if facts.get("reason") else "")),
         ("device", device["name"] if isinstance(device, dict) else "none open"),
         ("format", f"{facts['samplerate']:g} Hz, blocks of {facts['blocksize']} frames"),
         ("patch", f"revision {facts['revision']}"),

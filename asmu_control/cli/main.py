@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 from asmu_engine import __version__
 from asmu_engine.protocol.errors import AsmuError
 
-VERBS: Final = ("demo", "devices", "engine", "patch", "replay", "relay", "keys", "protocol")
+VERBS: Final = (
+    "demo", "devices", "engine", "status", "record", "verify", "repair", "patch", "replay", "relay", "keys", "protocol",
+)  # fmt: skip
 """Each is a module here, with a function of its name, or an ``app`` of verbs of its own."""
 
 

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def console() -> Console:
-    """The terminal; markup in names of devices and files is printed as it stands."""
+def console(*, folded: bool = False) -> Console:
+    """The terminal; markup in names of devices and files is printed as it stands. `folded`: long lines are broken at its edge."""
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, soft_wrap=True)
+    return Console(markup=False, highlight=False, soft_wrap=not folded)

@@ -6,8 +6,6 @@ sample and are released together. The numbers say what was measured: times exact
     python -m asmu_control.examples.envelopes --plot envelopes.png
 """
 
-import time
-
 import numpy as np
 
 import asmu_control as asmu
@@ -40,13 +38,12 @@ def main() -> None:
         effect.output().connect(vector.input(idx))
 
     with interface.start():
-        with interface.edit():  # all of it with the same sample
+        with interface.edit() as begun:  # all of it with the same sample
             for adsr in adsrs:
                 adsr.start()
             for ramp in ramps:
                 ramp.set_gain(1)
-        time.sleep(args.seconds / 2)
-        with interface.edit():
+        with interface.edit(at=begun.at + round(args.seconds / 2 * fs)):
             for adsr in adsrs:
                 adsr.release()
             for ramp in ramps:

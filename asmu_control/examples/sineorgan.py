@@ -89,10 +89,14 @@ def main() -> None:
 
     if args.plot is not None:
         import matplotlib.pyplot as plt
+        from matplotlib.mlab import specgram
 
         figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-        axes.specgram(take.data[:, 0], NFFT=8192, Fs=fs, noverlap=6144, vmin=-120)
-        axes.set(xlabel="time in s", ylabel="frequency in Hz", ylim=(0, 3000))
+        density, frequencies, times = map(np.asarray, specgram(take.data[:, 0], NFFT=8192, Fs=fs, noverlap=6144))
+        shown = frequencies <= 3000
+        # Between the notes there is silence, which has no logarithm.
+        axes.pcolormesh(times, frequencies[shown], 10 * np.log10(density[shown] + 1e-12))
+        axes.set(xlabel="time in s", ylabel="frequency in Hz")
         show(figure, args.plot)
 
 

@@ -92,7 +92,7 @@ class RemoteCursor:
         """What the device lost among the frames that are kept here, oldest first, with the engine's cause."""
         self._fetch(None)
         holes = self._received.holes(self._received.begin, self._received.end)
-        return [Gap(hole.position, hole.frames, hole.cause) for hole in holes if not hole.missed]
+        return [Gap(hole.position, hole.frames, hole.cause, hole.uncertainty) for hole in holes if not hole.missed]
 
     def holds(self, position: int) -> bool:
         """True while no frame from `position` on has been overwritten here."""

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import zmq
 
 from asmu_control.relay.wire import Header, encode
+from asmu_engine.network.aliveness import probe
 from asmu_engine.network.door import Door
 from asmu_engine.network.handshakes import HandshakeWatch
 from asmu_engine.network.listening import endpoint_of, listen_at, put_on
@@ -22,8 +23,6 @@ QUEUE_MESSAGES: Final = 200
 
 _MOST_TOPICS: Final = 10_000
 _LONGEST_TOPIC: Final = 256
-_HEARTBEAT_MS: Final = 1000
-_HEARTBEAT_TIMEOUT_MS: Final = 5000
 
 _log = logging.getLogger(__name__)
 
@@ -138,8 +137,7 @@ class Publisher:
         bound.linger = 0
         bound.sndhwm = self._queue
         bound.setsockopt(zmq.MAXMSGSIZE, 4 * _LONGEST_TOPIC)
-        bound.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-        bound.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        probe(bound)
         # Told of each subscription, also of the second to the same topic: it too gets a message to begin with.
         bound.setsockopt(zmq.XPUB_VERBOSE, 1)
         put_on(self._listener, bound, self._key.secret)

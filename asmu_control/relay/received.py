@@ -16,13 +16,14 @@ from asmu_engine.protocol.errors import RingError
 class Hole(NamedTuple):
     """A stretch of the frame axis without frames.
 
-    `missed`: they were there, but did not come here. Else the device lost them, for that `cause`.
+    `missed`: they were there, but did not come here. Else the device lost them, for that `cause`; `uncertainty`: of how many.
     """
 
     position: int
     frames: int
     missed: bool
     cause: int = 0
+    uncertainty: int = 0
 
     @property
     def end(self) -> int:
@@ -91,7 +92,7 @@ class Received:
         lost = min(header.lost, position - self.end)
         if position - lost > self.end:
             self._holes.append(Hole(self.end, position - lost - self.end, True))
-        self._note_lost(position - lost, position, header.gaps)
+        self._note_lost(position - lost, position, header)
         if len(data) > self.capacity:
             position += len(data) - self.capacity
             data = data[-self.capacity :]
@@ -133,14 +134,15 @@ class Received:
         self.begin = self.end = position
         self.settled = True
 
-    def _note_lost(self, begin: int, end: int, gaps: list[list[int]]) -> None:
+    def _note_lost(self, begin: int, end: int, header: Header) -> None:
         """The frames that the device lost, with the causes that the relay told."""
-        for position, frames, cause in gaps:
+        uncertainties = header.uncertainties or [0] * len(header.gaps)
+        for (position, frames, cause), uncertainty in zip(header.gaps, uncertainties, strict=False):
             first, last = max(position, begin), min(position + frames, end)
             if first < last:
                 if first > begin:
                     self._holes.append(Hole(begin, first - begin, False))
-                self._holes.append(Hole(first, last - first, False, cause))
+                self._holes.append(Hole(first, last - first, False, cause, uncertainty))
                 begin = last
         if begin < end:
             self._holes.append(Hole(begin, end - begin, False))

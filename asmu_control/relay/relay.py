@@ -31,6 +31,9 @@ _IDLE_SECONDS: Final = 0.1
 _IN_A_ROW: Final = 8  # messages of one tap, before the others have their turn
 _KEYS_SECONDS: Final = 0.5
 _UNKNOWN_SECONDS: Final = 0.5
+"""A tap that is asked for may be about to be made: it is refused so long afterwards, once the engine was looked at."""
+_REFUSE_SECONDS: Final = 4.0
+"""An engine that cannot be looked at for so long does not keep who asks waiting until they give up."""
 _ANY: Final = ("0.0.0.0", "::")
 
 
@@ -87,7 +90,7 @@ class Relay:
         self._engine = engine
         self._stopping = threading.Event()
         self._sources: dict[str, Source] = {}
-        self._unknown: dict[str, float] = {}
+        self._unknown: dict[str, tuple[float, int]] = {}  # since when, and the look that was asked for
         self._taps = Taps()
         self._beat_due = self._keys_due = 0.0
         self._publisher = Publisher(listen, KeyRing() if ring is None else ring, queue)
@@ -158,7 +161,9 @@ class Relay:
         for node in found:
             self._introduce(node)
         if not found and topic.endswith(b"\0"):
-            self._look_for(topic[:-1].decode("utf-8", "replace"))
+            node = topic[:-1].decode("utf-8", "replace")
+            self._unknown.pop(node, None)  # a refusal reaches all who ask: the newest of them must be answered truly
+            self._look_for(node)
 
     def _follow(self, taps: Taps) -> None:
         """The patch has changed, or the engine ended or came."""
@@ -187,8 +192,7 @@ class Relay:
 
     def _look_for(self, node: str) -> None:
         """Look whether there is such a tap after all, perhaps it has just been made; else say that there is none."""
-        self._watch.look()
-        self._unknown.setdefault(node, time.monotonic() + _UNKNOWN_SECONDS)
+        self._unknown.setdefault(node, (time.monotonic(), self._watch.look()))
 
     def _finish(self, node: str) -> None:
         """Send what is left of a ring that has ended, and say so."""
@@ -211,7 +215,10 @@ class Relay:
             self._sources.pop(node).close()
 
     def _refuse_unknown(self, now: float) -> None:
-        for node in [node for node, due in self._unknown.items() if now >= due]:
+        for node, (since, look) in list(self._unknown.items()):
+            looked = self._taps.asked >= look
+            if now - since < (_UNKNOWN_SECONDS if looked else _REFUSE_SECONDS):
+                continue
             del self._unknown[node]
             if not self._taps.run:
                 why = f"engine {self._engine!r} does not run; its relay waits for it"

@@ -9,6 +9,7 @@ from typing import Final
 
 from asmu_control.relay.packing import Format, pack_frames
 from asmu_control.relay.wire import MAX_GAPS, MAX_SAMPLES, Header
+from asmu_engine.shm.gaps import Gap
 from asmu_engine.shm.reader import RingBlock, RingReader
 
 _NS: Final = 1_000_000_000
@@ -94,6 +95,7 @@ class Source:
         packed = pack_frames(chunk.data, self._form)
         if self._first is None:
             self._first = chunk.position - chunk.lost - chunk.skipped
+        gaps = self._gaps_before(chunk) if chunk.lost else []
         header = self._header(
             sequence=self.sent,
             position=chunk.position,
@@ -101,7 +103,8 @@ class Source:
             parts=list(packed.parts),
             clipped=packed.clipped,
             lost=chunk.lost,
-            gaps=self._gaps_before(chunk) if chunk.lost else [],
+            gaps=[list(gap[:3]) for gap in gaps],
+            uncertainties=[gap.uncertainty for gap in gaps] if any(gap.uncertainty for gap in gaps) else [],
             skipped=chunk.skipped,
             stamp=None if chunk.stamp is None else list(chunk.stamp),
         )
@@ -137,12 +140,12 @@ class Source:
         _, written, published = self._reader.latest_write
         return time.monotonic_ns() - published > _PATIENCE_NS + 2 * written * _NS / self._reader.samplerate
 
-    def _gaps_before(self, chunk: RingBlock) -> list[list[int]]:
+    def _gaps_before(self, chunk: RingBlock) -> list[Gap]:
         """The gaps that make up the loss right before a chunk."""
         begin = chunk.position - chunk.lost
-        found: list[list[int]] = []
+        found: list[Gap] = []
         for gap in self._reader.gaps():
             first, end = max(gap.position, begin), min(gap.end, chunk.position)
             if first < end:
-                found.append([first, end - first, gap.cause])
+                found.append(Gap(first, end - first, gap.cause, gap.uncertainty))
         return found[-MAX_GAPS:]

@@ -10,14 +10,13 @@ import zmq
 from asmu_control.relay.packing import Frames, unpack_frames
 from asmu_control.relay.wire import MAX_BYTES, Header, decode, topic_of
 from asmu_control.watch import Watch
+from asmu_engine.network.aliveness import probe
 from asmu_engine.protocol.errors import ConfigError, ProtocolError, RingError
 from asmu_engine.protocol.keys import ClientKey
 
 QUEUE_MESSAGES: Final = 500
 """Messages that wait here until they are fetched, about 10 s with blocks of 1024 frames at 48 kHz."""
 
-_HEARTBEAT_MS: Final = 1000
-_HEARTBEAT_TIMEOUT_MS: Final = 3000
 _RECONNECT_MS: Final = 100
 _RECONNECT_MOST_MS: Final = 1000
 _SLICE: Final = 0.1  # between looks at whether the key is refused, seconds
@@ -47,8 +46,7 @@ class Subscriber:
         socket.ipv6 = True
         socket.rcvhwm = QUEUE_MESSAGES
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+        probe(socket)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MOST_MS)
         socket.curve_publickey = key.public.encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from asmu_control.relay.wire import SERVICE
@@ -28,12 +28,13 @@ class Taps:
     """The taps of an engine at one moment.
 
     `run` tells this run of the engine from others, empty while none runs; `rings`: segment names by node; `number` counts
-    the looks at the engine.
+    the looks at the engine; `asked`: of the looks that were asked for, this one began after so many.
     """
 
     run: str = ""
     rings: Mapping[str, str] = field(default_factory=dict)
     number: int = 0
+    asked: int = 0
 
 
 class TapWatch:
@@ -55,14 +56,15 @@ class TapWatch:
         self._connect = connect
         self._offer = offer
         self._stopping = threading.Event()
-        self._asked = threading.Event()
+        self._asked = 0
         self._said = ""
         self._thread = threading.Thread(target=self._run, name="relay-taps", daemon=True)
         self._thread.start()
 
-    def look(self) -> None:
-        """Look at the patch soon, whether it changed or not."""
-        self._asked.set()
+    def look(self) -> int:
+        """Look at the patch soon, whether it changed or not: it was done once `now.asked` is not less than what this returns."""
+        self._asked += 1
+        return self._asked
 
     def close(self) -> None:
         """Leave the engine."""
@@ -71,17 +73,21 @@ class TapWatch:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            asked = self._asked
             try:
                 with self._connect(self.engine) as client:
                     self._follow(client)
+                    self._none(asked)  # at once: to take leave of an engine that does not answer any more may take a while
                 gone = True
             except AsmuError as error:
                 gone = error.code in _GONE
                 if error.message != self._said:  # once, not every half second
                     self._said = error.message
                     _log.warning("%s", error)
-            # An engine that merely does not answer still writes its rings.
-            self.now = replace(Taps() if gone else self.now, number=self.now.number + 1)
+            if gone:
+                self._none(asked)
+            else:  # An engine that merely does not answer still writes its rings.
+                self._set(self.now.run, self.now.rings, asked)
             self._stopping.wait(_AGAIN_SECONDS)
 
     def _follow(self, client: Client) -> None:
@@ -100,15 +106,21 @@ class TapWatch:
             if not client.alive():
                 return False
         elif event.topic == "snapshot":
-            self._set(run, event["patch"])
+            self._set(run, _rings(event["patch"]), self.now.asked)
         elif event.topic == "engine" and event.what == "ending":
             return False
         # Taps that were removed show by their rings.
-        if self._asked.is_set() or (event is not None and (event.topic == "lost" or event.fields.get("rings"))):
-            self._asked.clear()  # before the look: who asks during it is not forgotten
-            self._set(run, client.patch())
+        asked = self._asked  # before the look: who asks during it is not forgotten
+        if asked > self.now.asked or (event is not None and (event.topic == "lost" or event.fields.get("rings"))):
+            self._set(run, _rings(client.patch()), asked)
         return True
 
-    def _set(self, run: str, patch: Mapping[str, Any]) -> None:
-        rings = {name: str(node["ring"]) for name, node in patch["nodes"].items() if node.get("ring") and not node["outputs"]}
-        self.now = Taps(run, rings, self.now.number + 1)
+    def _none(self, asked: int) -> None:
+        self._set("", {}, asked)
+
+    def _set(self, run: str, rings: Mapping[str, str], asked: int) -> None:
+        self.now = Taps(run, rings, self.now.number + 1, max(asked, self.now.asked))
+
+
+def _rings(patch: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(node["ring"]) for name, node in patch["nodes"].items() if node.get("ring") and not node["outputs"]}

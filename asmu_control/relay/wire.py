@@ -85,6 +85,9 @@ class Header(BaseModel):
     gaps: Annotated[list[Annotated[list[Integer], Field(min_length=3, max_length=3)]], Field(max_length=MAX_GAPS)] = Field(
         default_factory=list, description="the gaps that make up lost, each: position, frames, cause"
     )
+    uncertainties: Annotated[list[Count], Field(max_length=MAX_GAPS)] = Field(
+        default_factory=list, description="of each gap the standard uncertainty of its length, frames; empty where all are exact"
+    )
     skipped: Count = Field(default=0, description="frames right before those, and these, that the relay was too slow for")
     stamp: Annotated[list[Integer], Field(min_length=3, max_length=3)] | None = Field(
         default=None, description="a frame position with its time on the engine's clocks, monotonic and UTC, ns"

@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from asmu_engine.audio.compiler import Wiring, compile_graph
+from asmu_engine.audio.compiler import compile_graph
 from asmu_engine.audio.graph import Graph
+from asmu_engine.audio.heard import is_stackable
 from asmu_engine.audio.kinds import Kinds
+from asmu_engine.audio.layout import Layout
+from asmu_engine.audio.standin import StandIn, stand_in
+from asmu_engine.audio.watched import Watch
+from asmu_engine.audio.wiring import Wiring
 from asmu_engine.protocol.errors import AsmuError, EngineError, PatchError
-from asmu_engine.rt.acore import ACore, ADelayLine, Block
+from asmu_engine.rt.acore import ACore, ADelayLine
 from asmu_engine.rt.context import Context, Setup
 from asmu_engine.rt.mailbox import AT_ONCE, PreparedEdit
 from asmu_engine.rt.schedule import Schedule
+from asmu_engine.shm.status import StatusPage
 
 Edit = dict[str, Any]
 _LIVE = ("set", "call")
@@ -27,12 +33,14 @@ Values = dict[str, tuple[bool, dict[str, Any]]]
 
 @dataclass(eq=False)
 class _Built:
-    """One transaction that was built: what it makes of the values, the cores made for it, and graph and buffers before it."""
+    """One transaction that was built: what it makes of the values, the cores made for it, graph and layout before it, and by the
+    core of a node that is resized the one that runs."""
 
     prepared: PreparedEdit
     values: Values = field(default_factory=dict)
     made: list[ACore] = field(default_factory=list)
-    before: tuple[Graph, dict[str, Block]] | None = None
+    before: tuple[Graph, Layout] | None = None
+    replaced: dict[ACore, ACore] = field(default_factory=dict)
 
     @property
     def dated(self) -> bool:
@@ -52,15 +60,16 @@ class Builder:
     between, as long as none of their cores is replaced before they are taken.
     """
 
-    def __init__(self, kinds: Kinds, samplerate: float, blocksize: int, context: Context) -> None:
+    def __init__(self, kinds: Kinds, samplerate: float, blocksize: int, context: Context, page: StatusPage | None = None) -> None:
         self.graph = Graph()
         self.wiring = Wiring()
         self._kinds = kinds
         self._samplerate = samplerate
         self._blocksize = blocksize
         self._context = context
+        self._watch = Watch(page)
         self._values: dict[str, dict[str, Any]] = {}
-        self._buffers: dict[str, Block] = {}
+        self._layout = Layout()
         self._armed: list[_Built] = []  # in the order of effect
         self._posted: deque[_Built] = deque()  # for the next block, and not known to be taken
         self._taken: deque[_Built] = deque()  # filled in the callback
@@ -96,6 +105,7 @@ class Builder:
         """Take note of what was taken, in its order."""
         while self._taken:
             built = self._taken.popleft()
+            built.prepared.receipt = None  # it leads back to here, and no garbage is collected in the audio process
             if built.dated:
                 del self._armed[bisect_left(self._armed, built.order, key=lambda one: one.order)]
             else:
@@ -110,7 +120,7 @@ class Builder:
         self.settle()
         first = next((built.before for built in self._armed if built.before is not None), None)
         if first is not None:
-            self.graph, self._buffers = first
+            self.graph, self._layout = first
         armed, self._armed = self._armed, []
         for built in armed:
             self._close(built)
@@ -119,7 +129,8 @@ class Builder:
         """The schedule for a device with other channels; while nothing is armed."""
         kept, self.wiring = self.wiring, wiring
         try:
-            return compile_graph(self.graph, self._blocksize, wiring, self._buffers)
+            schedule, self._layout = compile_graph(self.graph, self._blocksize, wiring, self._layout, {})
+            return schedule
         except AsmuError:
             self.wiring = kept
             raise
@@ -127,18 +138,21 @@ class Builder:
     def _build(self, edits: list[Edit], live: bool, prepared: PreparedEdit) -> _Built:
         built = _Built(prepared)
         if not live or any(isinstance(self.graph.cores.get(edit["node"]), ADelayLine) for edit in edits):
-            built.before = self.graph, dict(self._buffers)
+            built.before = self.graph, self._layout
             self.graph = self.graph.copy()
         try:
             for edit in edits:
                 getattr(self, "_" + edit["op"])(edit, built)
+            built.prepared.adoptions = [pair for pair in built.replaced.items() if not is_stackable(pair[0])]
             if not live:
-                built.prepared.schedule = compile_graph(self.graph, self._blocksize, self.wiring, self._buffers)
+                built.prepared.schedule, self._layout = compile_graph(
+                    self.graph, self._blocksize, self.wiring, self._layout, built.replaced
+                )
             elif any(self.graph.delays[node] < self._blocksize for node in self.graph.cut):
                 self.graph.order(self._blocksize)
         except BaseException:
             if built.before is not None:
-                self.graph, self._buffers = built.before
+                self.graph, self._layout = built.before
             self._close(built)
             raise
         prepared.receipt = partial(self._taken.append, built)
@@ -146,6 +160,7 @@ class Builder:
 
     def _close(self, built: _Built) -> None:
         """Close the cores of a transaction that is not done after all, whatever a core of a user's own makes of that."""
+        built.prepared.receipt = None
         for core in built.made:
             try:
                 core.close()
@@ -166,7 +181,7 @@ class Builder:
 
     def _add(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
-        core = self._make(edit["kind"], node, edit, edit.get("parameters", {}), built)
+        core = self._make(edit["kind"], node, edit, edit.get("parameters", {}), built, left_out=edit.get("left_out", False))
         self.graph.cores[node] = core
         built.values[node] = True, dict(edit.get("parameters", {}))
 
@@ -180,13 +195,20 @@ class Builder:
         node = edit["node"]
         old = self.graph.cores[node]
         values = {name: _fit(value, edit) for name, value in self._values_of(node, built).items()}
-        core = self._make(old.kind, node, edit, values, built)
+        left_out = isinstance(old, StandIn)
+        core = self._make(old.replaces if isinstance(old, StandIn) else old.kind, node, edit, values, built, left_out=left_out)
         self.graph.cores[node] = core
         built.values[node] = True, values
         self.graph.trim(node, edit["inputs"], edit["outputs"])
         built.prepared.retired.append(old)
-        if not any(old is one for one in built.made):
-            built.prepared.adoptions.append((core, old))
+        running = built.replaced.pop(old, None if any(old is one for one in built.made) else old)
+        if running is None:
+            return
+        built.replaced[core] = running
+        if is_stackable(core):
+            # With the state of its channels it takes over their values.
+            for one in core.parameters:
+                built.prepared.values.append((core, one.name, core.convert(one.name, values.get(one.name, one.default))))
 
     def _connect(self, edit: Edit, built: _Built) -> None:
         self.graph.connect(edit["source"], edit["output"], edit["target"], edit["input"])
@@ -197,7 +219,7 @@ class Builder:
     def _set(self, edit: Edit, built: _Built) -> None:
         node = edit["node"]
         core = self.graph.cores[node]
-        for name, value in edit["parameters"].items():
+        for name, value in () if isinstance(core, StandIn) else edit["parameters"].items():
             try:
                 final = core.convert(name, value)
             except Exception as error:
@@ -209,9 +231,11 @@ class Builder:
         built.values[node] = whole, {**given, **edit["parameters"]}
 
     def _call(self, edit: Edit, built: _Built) -> None:
-        built.prepared.calls.append((self.graph.cores[edit["node"]], edit["call"]))
+        core = self.graph.cores[edit["node"]]
+        if not isinstance(core, StandIn):
+            built.prepared.calls.append((core, edit["call"]))
 
-    def _make(self, kind: str, node: str, edit: Edit, values: dict[str, Any], built: _Built) -> ACore:
+    def _make(self, kind: str, node: str, edit: Edit, values: dict[str, Any], built: _Built, *, left_out: bool = False) -> ACore:
         setup = Setup(
             samplerate=self._samplerate,
             blocksize=self._blocksize,
@@ -222,7 +246,7 @@ class Builder:
             ring=edit.get("ring", ""),
         )
         try:
-            core = self._kinds[kind](setup, values)
+            core = stand_in(self._kinds[kind], setup) if left_out else self._core(kind, setup, values)
         except AsmuError:
             raise
         except Exception as error:  # a core's own code may raise anything
@@ -231,6 +255,14 @@ class Builder:
         if isinstance(core, ADelayLine):
             self.graph.delays[node] = core.shortest()
         return core
+
+    def _core(self, kind: str, setup: Setup, values: dict[str, Any]) -> ACore:
+        if kind not in self._kinds.foreign:
+            return self._kinds[kind](setup, values)
+        with self._watch.making(self._kinds[kind], setup.node) as watched:
+            core = watched(setup, values)
+            core.alone = True  # whose code runs is to be known
+            return core
 
 
 def _core_failed(node: str, error: Exception) -> PatchError:

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from asmu_engine.audio.builder import Builder, Edit
-from asmu_engine.audio.compiler import Wiring
+from asmu_engine.audio.facts import close_failed, columns, describe, free_running
 from asmu_engine.audio.kinds import Kinds
+from asmu_engine.audio.wiring import Wiring
 from asmu_engine.cores.feed import AFeed
 from asmu_engine.cores.tap import ATap
 from asmu_engine.devices.base import Device
 from asmu_engine.devices.faults import plug
 from asmu_engine.devices.open import open_device
-from asmu_engine.protocol.device import AnyDevice, Virtual, device_from_wire, parse_device
+from asmu_engine.protocol.device import Offline, Virtual, device_from_wire, parse_device
 from asmu_engine.protocol.errors import AsmuError, DeviceError, EngineError
-from asmu_engine.rt.acore import ACore
 from asmu_engine.rt.mailbox import AT_ONCE, PreparedEdit
 from asmu_engine.rt.runner import Runner
+from asmu_engine.shm.causes import cause_code
 from asmu_engine.shm.status import StatusPage
 
 _PAUSE_S: Final = 0.0005
+_FIRST_BLOCK_S: Final = 2.0
+"""A device that was started calls back within so long, and two blocks."""
 
 
 class AudioEngine:
     """Graph, schedule and device of one engine; every method belongs to the control thread.
 
+    `thread_setup` is called in the audio thread before its first block, with True where blocks come at a clock's pace: real-time
+    scheduling is for those, a device that runs as fast as it can would take a whole processor from everyone else.
     `abandoned`: a device could not be closed properly, and the process must end without its interpreter's exit handlers.
     """
 
@@ -40,14 +46,14 @@ class AudioEngine:
         status: StatusPage | None = None,
         position: int = 0,
         on_end: Callable[[str], None] | None = None,
-        thread_setup: Callable[[], None] | None = None,
+        thread_setup: Callable[[bool], None] | None = None,
     ) -> None:
         self.samplerate = samplerate
         self.blocksize = blocksize
         self.kinds = Kinds(plugins)
         self.runner = Runner(samplerate, blocksize, status, position)
         self._spec = parse_device(device) if isinstance(device, str) else device_from_wire(device)
-        self._builder = Builder(self.kinds, samplerate, blocksize, self.runner.context)
+        self._builder = Builder(self.kinds, samplerate, blocksize, self.runner.context, status)
         self._device: Device | None = None
         self._held = False
         self._waits = False
@@ -92,7 +98,7 @@ class AudioEngine:
     def withdraw(self) -> None:
         """None of the transactions that wait for their frame positions is taken; an unpaced device is held until `arm`."""
         device = self._device
-        if device is not None and _free_running(device):
+        if device is not None and free_running(device):
             # Not in the middle of a block: that would run past the frame for which an edit was meant.
             self._waits = False
             self._held = True
@@ -110,33 +116,40 @@ class AudioEngine:
         position: int = 0,
         armed: Sequence[Edit] = (),
         hold: bool = False,
+        known: dict[str, Any] | None = None,
+        axis: Sequence[float] | None = None,
+        fixed_end: bool = False,
+        cause: str = "",
+        uncertainty: int = 0,
     ) -> dict[str, Any]:
         """Open the device and run; the facts of the stream as plain data.
 
-        `position` is where the frame axis stands by now, in case it ran on while nothing was processed. `armed`: see
-        `arm`, before the first frame; `hold`: an unpaced device waits before it for another `arm`.
+        `position` is where the frame axis stands by now, in case it ran on while nothing was processed; `cause`, a name of
+        `asmu_engine.shm.causes`, and `uncertainty`, frames, say why, and how sure its first frame's position is. `armed`: see
+        `arm`, before the first frame; `hold`: an unpaced device waits before it for another `arm`. `known`: what an earlier
+        answer said under this name; the very device that it is about is opened, under whatever number. `axis`, `fixed_end`:
+        see `Runner.follow`; then the answer comes when the first block has, and says where that is.
         """
         if self.running:
             raise DeviceError("the stream already runs; stop it first", code="device_state", where="start")
         self._close_device()
         self._take_back()
-        device = open_device(self._spec, self.samplerate, self.blocksize, inputs, outputs)
+        device = open_device(self._spec, self.samplerate, self.blocksize, inputs, outputs, known=known)
         try:
-            wiring = Wiring(_columns(device.inputs), _columns(device.outputs))
-            prepared = PreparedEdit(schedule=self._builder.rewire(wiring))
-            if reset:
-                prepared.calls = [(core, "reset") for core in self._builder.graph.cores.values()]
-            self.runner.advance(position)
+            wiring = Wiring(columns(device.inputs), columns(device.outputs))
+            prepared = PreparedEdit(schedule=self._builder.rewire(wiring), reset=reset)
+            self.runner.advance(position, cause_code(cause), uncertainty)
+            self.runner.device = device
             self._post(prepared)
             self.runner.begin_stream(end_block, drop)
+            self.runner.follow((int(axis[0]), int(axis[1]), axis[2]) if axis else None, fixed_end=fixed_end)
             device.hold = self._hold
-            # A device that runs as fast as it can would take a whole processor from everyone else.
-            device.thread_setup = self._thread_setup if device.paced else None
-            facts = _describe(device, self._spec)
+            device.thread_setup = partial(self._thread_setup, device.paced) if self._thread_setup else None
+            facts = describe(device, self._spec)
             begin = self.runner.position
             self._held = False
             waiting = self._arm(list(armed), release=not hold)
-            self._held = _free_running(device) and (hold or "error" in waiting)
+            self._held = free_running(device) and (hold or "error" in waiting)
             device.start(self.runner, self._ended)
         except BaseException:
             device.close()
@@ -144,7 +157,11 @@ class AudioEngine:
             self._builder.wiring = Wiring()
             raise
         self._device = device
+        if axis:
+            begin = self._first_position(device, begin)
         stream = {"device": facts, "samplerate": device.samplerate, "blocksize": device.blocksize, "position": begin}
+        if device.known:
+            stream["known"] = device.known
         return {**stream, **waiting} if armed else stream
 
     def stop(self) -> None:
@@ -159,7 +176,7 @@ class AudioEngine:
 
         `drop`: so many blocks from there on play silence and process nothing.
         """
-        return self._post(PreparedEdit(calls=[(core, "reset") for core in self._builder.graph.cores.values()], drop=drop))
+        return self._post(PreparedEdit(reset=True, drop=drop))
 
     def step(self, blocks: int) -> int:
         """Have an offline device process so many blocks; returns how many it did."""
@@ -167,8 +184,14 @@ class AudioEngine:
             raise DeviceError("no stream is open; start it first", code="device_state", where="step")
         return self._device.step(blocks)
 
-    def fault(self, fault: str, blocks: int, frames: int) -> None:
-        """Make the device fail on purpose, where it can; a virtual one that is gone comes back while it is closed."""
+    def fault(self, fault: str, blocks: int, frames: int, seconds: float = 0.0) -> None:
+        """Make the device fail on purpose, where it can; a virtual one that is gone comes back while it is closed.
+
+        Of a simulated one also the machine's UTC, which is off by `seconds` more after ``clock_step``.
+        """
+        if fault == "clock_step" and isinstance(self._spec, (Virtual, Offline)):
+            self.runner.utc.step(round(seconds * 1e9))
+            return
         if self._device is None and isinstance(self._spec, Virtual) and fault == "back":
             plug(self._spec.name, present=True)
             return
@@ -181,8 +204,9 @@ class AudioEngine:
         schedule = self.runner.schedule
         times: dict[str, float] = {}
         for step in schedule.steps:
-            node = step.core.setup.node
-            times[node] = times.get(node, 0.0) + (step.nanoseconds / step.calls / 1e3 if step.calls else 0.0)
+            took = step.nanoseconds / step.calls / 1e3 if step.calls else 0.0
+            for node, share in step.nodes.items():
+                times[node] = times.get(node, 0.0) + took * share
         if enabled is not None:
             schedule.profiling = enabled
         return times
@@ -203,7 +227,7 @@ class AudioEngine:
                 try:
                     core.close()
                 except Exception as error:  # noqa: BLE001 - a core of a user's own may raise anything
-                    said.append(_close_failed(core, error, edit.applied_at))
+                    said.append(close_failed(core, error, edit.applied_at))
             if edit.at != AT_ONCE:
                 taken.append({"event": "taken", "tag": edit.tag, "at": edit.applied_at})
         return taken + said
@@ -229,6 +253,13 @@ class AudioEngine:
         if release:
             self._held = False
         return {"armed": len(armed)}
+
+    def _first_position(self, device: Device, begin: int) -> int:
+        """Where the first block of a device that has just been started is, or is to be at the earliest."""
+        deadline = time.monotonic() + _FIRST_BLOCK_S + 2 * self.blocksize / self.samplerate
+        while self.runner.began is None and device.running and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+        return begin if self.runner.began is None else self.runner.began
 
     def _take_back(self) -> None:
         self.runner.mailbox.withdraw()
@@ -264,33 +295,3 @@ class AudioEngine:
             if isinstance(core, AFeed) and not core.primed(frames):
                 return True
         return False
-
-
-def _free_running(device: Device) -> bool:
-    """Whether it runs as fast as it can, in a thread of its own."""
-    return not device.paced and not getattr(device, "stepped", False)
-
-
-def _close_failed(core: ACore, error: Exception, position: int | None) -> dict[str, Any]:
-    text = f"it could not be closed: {type(error).__name__}: {error}"
-    return {"event": "core_failed", "node": core.setup.node, "error": text, "position": position or 0}
-
-
-def _columns(channels: tuple[int, ...]) -> dict[int, int]:
-    return {channel - 1: column for column, channel in enumerate(channels)}
-
-
-def _describe(device: Device, spec: AnyDevice) -> dict[str, Any]:
-    return {
-        "name": device.name,
-        "host_api": device.host_api,
-        "kind": spec.kind,
-        "inputs": list(device.inputs),
-        "outputs": list(device.outputs),
-        "max_inputs": device.max_inputs,
-        "max_outputs": device.max_outputs,
-        "input_latency": device.input_latency,
-        "output_latency": device.output_latency,
-        "paced": device.paced,
-        "speed": getattr(spec, "speed", 1.0) or 1.0,
-    }

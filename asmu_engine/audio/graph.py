@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from asmu_engine.protocol.errors import PatchError
 from asmu_engine.protocol.version import INPUTS_NODE
 from asmu_engine.rt.acore import ACore
+
+_NONE: Final[dict[int, tuple[str, int]]] = {}
 
 
 @dataclass
@@ -22,14 +26,15 @@ class Graph:
         Of each target node, its inputs' sources: {input: (source, output)}.
     delays
         Of each delay line, its least delay in frames.
-    cut
-        Delay lines at which the last `order` cut a cycle.
+    cut, depth
+        Delay lines at which the last `order` cut a cycle; and the number of nodes on the longest way to each.
     """
 
     cores: dict[str, ACore] = field(default_factory=dict)
     sources: dict[str, dict[int, tuple[str, int]]] = field(default_factory=dict)
     delays: dict[str, int] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
+    depth: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> Graph:
         """Independent of this one, with the same cores."""
@@ -59,7 +64,8 @@ class Graph:
         self._keep(lambda source, output: source != node or output < outputs)
 
     def order(self, blocksize: int) -> list[str]:
-        """Node names in run order; `cut` tells the delay lines whose outputs come before their inputs.
+        """Node names in run order; `cut` tells the delay lines whose outputs come before their inputs, `depth` the longest way to
+        each.
 
         Raises
         ------
@@ -68,14 +74,39 @@ class Graph:
         """
         self.cut = set()
         while True:
-            order, loop = self._walk()
-            if not loop:
+            order = self._sort()
+            if len(order) == len(self.cores):
                 return order
-            self.cut.add(self._breaker(loop, blocksize))
+            self.cut.add(self._breaker(self._loop(), blocksize))
 
-    def _walk(self) -> tuple[list[str], list[str]]:
-        """Producers before consumers, edges out of `cut` left aside; or the first cycle found."""
-        order: list[str] = []
+    def _sort(self) -> list[str]:
+        """Producers before consumers, edges out of `cut` left aside; without those that lie in a cycle, or behind one."""
+        cut, consumers, waiting = self.cut, defaultdict[str, list[str]](list), dict[str, int]()
+        ready: list[str] = []
+        for node in self.cores:
+            producers = dict.fromkeys([source for source, _ in self.sources.get(node, _NONE).values()])
+            count = 0
+            for producer in producers:
+                if producer != INPUTS_NODE and producer not in cut:
+                    consumers[producer].append(node)
+                    count += 1
+            if count:
+                waiting[node] = count
+            else:
+                ready.append(node)
+        depth = self.depth = dict.fromkeys(self.cores, 0)
+        for node in ready:  # which grows meanwhile
+            if node in consumers:
+                after = depth[node] + 1
+                for consumer in consumers[node]:
+                    depth[consumer] = max(depth[consumer], after)
+                    waiting[consumer] -= 1
+                    if not waiting[consumer]:
+                        ready.append(consumer)
+        return ready
+
+    def _loop(self) -> list[str]:
+        """The nodes of the first cycle found, from consumer to producer."""
         done: set[str] = set()
         for root in self.cores:
             if root in done:
@@ -88,13 +119,12 @@ class Graph:
                 if producer is None:
                     path.popitem()
                     done.add(node)
-                    order.append(node)
                 elif producer in path:
                     names = list(path)
-                    return [], names[names.index(producer) :]
+                    return names[names.index(producer) :]
                 else:
                     path[producer] = self._producers(producer)
-        return order, []
+        raise AssertionError("there is no cycle")
 
     def _breaker(self, loop: list[str], blocksize: int) -> str:
         for node in loop:

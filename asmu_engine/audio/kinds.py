@@ -17,13 +17,17 @@ from asmu_engine.rt.acore import ACore
 
 
 class Kinds:
-    """The cores of an engine by the name of their kind."""
+    """The cores of an engine by the name of their kind.
+
+    `foreign`: the kinds that plugins have brought.
+    """
 
     def __init__(self, plugins: Iterable[str] = ()) -> None:
         self._classes: dict[str, type[ACore]] = {}
         for path in sorted(Path(own.__path__[0]).glob("*.py")):
             if path.stem != "__init__":
                 self._take(importlib.import_module(f"{own.__name__}.{path.stem}"))
+        ours = frozenset(self._classes)
         for plugin in plugins:
             if not self._take(_load(plugin)):
                 raise PluginError(
@@ -31,6 +35,7 @@ class Kinds:
                     code="plugin_unreadable",
                     where=plugin,
                 )
+        self.foreign = frozenset(self._classes) - ours
 
     def __getitem__(self, kind: str) -> type[ACore]:
         """The class of a kind that the host has checked to exist."""

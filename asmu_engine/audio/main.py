@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from asmu_engine.protocol.errors import AsmuError, EngineError
 from asmu_engine.protocol.pipe import MessagePipe
+from asmu_engine.rt.calm import calm_moment
 
 if TYPE_CHECKING:
     from asmu_engine.audio.engine import AudioEngine
+    from asmu_engine.shm.status import StatusPage
 
 _TIDY_SECONDS = 0.02
+_UTC_SECONDS = 0.1
+"""How often UTC is compared with the monotonic clock: somebody may set it."""
 _ORPHAN_SECONDS = 3.0
 _CONTROL_PRIORITY = 5
 """SCHED_FIFO priority of the control thread and all that it starts: far below the audio, above users' programs. None of
@@ -27,6 +31,7 @@ class AudioProcess:
     def __init__(self, pipe: MessagePipe) -> None:
         self._pipe = pipe
         self._engine: AudioEngine | None = None
+        self._status: StatusPage | None = None
         self._lock = threading.Lock()
         self._audio_grant = "normal: no stream in real time has run"
         self._priority = 0
@@ -75,12 +80,13 @@ class AudioProcess:
         if not self._tidier.is_alive():
             # Only now, so that it has the control thread's priority; and before what may hang, a user's plugin.
             self._tidier.start()
+        self._status = StatusPage.attach(engine)
         self._engine = AudioEngine(
             config["device"],
             config["samplerate"],
             config["blocksize"],
             plugins=config["plugins"],
-            status=StatusPage.attach(engine),
+            status=self._status,
             position=position,
             on_end=self._tell_end,
             thread_setup=self._set_up_audio_thread,
@@ -124,8 +130,8 @@ class AudioProcess:
     def _do_profile(self, enabled: bool | None) -> dict[str, Any]:
         return {"nodes": self._ready().profile(enabled)}
 
-    def _do_fault(self, fault: str, blocks: int, frames: int) -> dict[str, Any]:
-        self._ready().fault(fault, blocks, frames)
+    def _do_fault(self, fault: str, blocks: int, frames: int, seconds: float = 0.0) -> dict[str, Any]:
+        self._ready().fault(fault, blocks, frames, seconds)
         return {}
 
     def _do_grants(self) -> dict[str, Any]:
@@ -133,10 +139,10 @@ class AudioProcess:
 
     # ---- threads
 
-    def _set_up_audio_thread(self) -> None:
-        from asmu_engine.rt.scheduling import make_thread_realtime
+    def _set_up_audio_thread(self, paced: bool) -> None:
+        from asmu_engine.rt.scheduling import make_thread_normal, make_thread_realtime
 
-        self._audio_grant = make_thread_realtime(self._priority)
+        self._audio_grant = make_thread_realtime(self._priority) if paced else make_thread_normal()
         self._pipe.send({"event": "realtime", "realtime": self._grants()})
 
     def _tell_end(self, reason: str) -> None:
@@ -146,9 +152,13 @@ class AudioProcess:
 
     def _keep_tidy(self) -> None:
         host = os.getppid()
-        orphan_since = 0.0
+        orphan_since = compared = 0.0
         while True:
-            time.sleep(_TIDY_SECONDS)
+            time.sleep(self._until_calm())
+            engine = self._engine
+            if engine is not None and time.monotonic() - compared >= _UTC_SECONDS:
+                engine.runner.utc.refresh()
+                compared = time.monotonic()
             if os.getppid() != host:
                 # The host is gone. The control thread learns that from the pipe, unless it hangs in a dead device.
                 orphan_since = orphan_since or time.monotonic()
@@ -159,6 +169,18 @@ class AudioProcess:
                     self._tidy()
                 finally:
                     self._lock.release()
+
+    def _until_calm(self) -> float:
+        """Seconds to the next look, which shall not meet the callback; where blocks are long, or none comes, it may."""
+        page, engine = self._status, self._engine
+        if page is None or engine is None or not engine.running:
+            return _TIDY_SECONDS
+        period_ns = round(1e9 * engine.blocksize / engine.samplerate)
+        if period_ns > 1e9 * _TIDY_SECONDS:
+            return _TIDY_SECONDS
+        now = time.monotonic_ns()
+        began, took = page.counter("last_block_ns"), page.counter("callback_last_ns")
+        return 1e-9 * (calm_moment(began, took, period_ns, now + round(1e9 * _TIDY_SECONDS)) - now)
 
     def _tidy(self) -> None:
         if self._engine is not None:

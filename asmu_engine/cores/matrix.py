@@ -10,10 +10,7 @@ from asmu_engine.cores.gain import RAMP_SECONDS
 from asmu_engine.protocol.catalogue import ANY_PORTS, Parameter, Value
 from asmu_engine.rt.acore import AEffect, Block
 from asmu_engine.rt.finite import all_finite, zero_unless_finite
-
-_PIECE = 64
-"""Frames of one product. Products of other shapes, and other rows of one product, may add up in another order; so all have
-this shape, and they lie on a grid from the first frame on: the cuts of the blocks do not show."""
+from asmu_engine.rt.products import GridProduct
 
 
 class AMatrix(AEffect):
@@ -33,7 +30,6 @@ class AMatrix(AEffect):
     _from: np.ndarray
     _to: np.ndarray
     _left: int
-    _at: int
 
     def convert(self, name: str, value: Value | None) -> Any:
         """The gains transposed, shape (inputs, outputs), float32."""
@@ -52,8 +48,7 @@ class AMatrix(AEffect):
         self._length = max(1, round(RAMP_SECONDS * self.setup.samplerate))
         self._clean = np.empty((frames, inputs), dtype=np.float32)
         self._bad = np.empty((frames, inputs), dtype=bool)
-        self._part_in = np.zeros((_PIECE, inputs), dtype=np.float32)
-        self._part_out = np.empty((_PIECE, outputs), dtype=np.float32)
+        self._product = GridProduct(inputs, outputs)
         self._other = np.empty((frames, outputs), dtype=np.float32)
         self._count = np.arange(1, frames + 1, dtype=np.float64)
         self._slope = np.empty(frames, dtype=np.float64)
@@ -69,16 +64,16 @@ class AMatrix(AEffect):
             clean[...] = inputs
             zero_unless_finite(clean, self._bad[:frames])
             inputs = clean
-        self._multiply(inputs, self._to, outputs)
+        self._product.multiply(inputs, self._to, outputs)
         if self._left:
             self._mix(inputs[: self._left], outputs[: self._left])
-        self._at = (self._at + frames) % _PIECE
+        self._product.advance(frames)
 
     def _mix(self, inputs: Block, outputs: Block) -> None:
         """From the old gains to the new: old + (new − old)·n/length."""
         frames = outputs.shape[0]
         other, part, slope = self._other[:frames], self._part[:frames], self._slope[:frames]
-        self._multiply(inputs, self._from, other)
+        self._product.multiply(inputs, self._from, other)
         np.add(self._count[:frames], float(self._length - self._left), out=slope)
         np.multiply(slope, 1 / self._length, out=slope)
         part[...] = slope[:, None]
@@ -86,26 +81,6 @@ class AMatrix(AEffect):
         np.multiply(outputs, part, out=outputs)
         np.add(outputs, other, out=outputs)
         self._left -= frames
-
-    def _multiply(self, inputs: Block, gains: np.ndarray, outputs: Block) -> None:
-        frames = len(inputs)
-        first = min(-self._at % _PIECE, frames)
-        pieces = (frames - first) // _PIECE
-        last = first + pieces * _PIECE
-        if first:
-            self._multiply_part(inputs[:first], gains, outputs[:first], self._at)
-        if pieces:
-            stacked = outputs[first:last].reshape(pieces, _PIECE, outputs.shape[1])
-            np.matmul(inputs[first:last].reshape(pieces, _PIECE, inputs.shape[1]), gains, out=stacked)
-        if last < frames:
-            self._multiply_part(inputs[last:], gains, outputs[last:], 0)
-
-    def _multiply_part(self, inputs: Block, gains: np.ndarray, outputs: Block, at: int) -> None:
-        """Frames of a piece from its frame `at` on; what else stands in it does not matter."""
-        rows = slice(at, at + len(inputs))
-        self._part_in[rows] = inputs
-        np.matmul(self._part_in, gains, out=self._part_out)
-        outputs[...] = self._part_out[rows]
 
     def changed(self, name: str) -> None:
         """Move on from the gains of now."""
@@ -117,11 +92,11 @@ class AMatrix(AEffect):
     def reset(self) -> None:
         """The gains at once."""
         self._from = self._to = self.gain
-        self._left = self._at = 0
+        self._left = self._product.at = 0
 
     def adopt(self, previous: AMatrix) -> None:
         """Gains of the ports that both have go on changing."""
         inputs, outputs = (min(a, b) for a, b in zip(self._to.shape, previous._to.shape, strict=True))
         self._from = self._to.copy()
         self._from[:inputs, :outputs] = previous._from[:inputs, :outputs]
-        self._left, self._at = previous._left, previous._at
+        self._left, self._product.at = previous._left, previous._product.at

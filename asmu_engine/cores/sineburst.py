@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from asmu_engine.cores.sine import ASine
-from asmu_engine.protocol.catalogue import Parameter
-from asmu_engine.rt.acore import Block
+from asmu_engine.protocol.catalogue import Parameter, Value
+from asmu_engine.rt.acore import AGenerator, Block
+from asmu_engine.rt.oscillator import Oscillator, Tuned, tuned
 
 
-class ASineBurst(ASine):
+class ASineBurst(AGenerator):
     """`periods` periods of a sine from the first frame or the last restart on, then silence.
 
     A channel's samples are sin(2π·frequency·n/samplerate + phase) for n·frequency/samplerate < periods. New parameters
@@ -17,7 +20,6 @@ class ASineBurst(ASine):
     """
 
     kind = "sineburst"
-    doc = "A number of periods of a sine, then silence."
     parameters = (
         Parameter("frequency", default=1000.0, unit="Hz", minimum=1e-3, maximum=768_000.0, per_channel=True, doc="frequency"),
         Parameter("periods", default=1.0, minimum=0.0, maximum=1e9, per_channel=True, doc="length of a burst"),
@@ -25,11 +27,23 @@ class ASineBurst(ASine):
     )
     calls = ("restart",)
 
-    periods: np.ndarray
+    frequency: Tuned
+    periods: NDArray[np.float64]
+    phase: NDArray[np.float64]
     _at: int
     _shortest: int
     _longest: int
     _told: bool
+
+    def convert(self, name: str, value: Value | None) -> Any:
+        """A frequency comes with its tables."""
+        converted = super().convert(name, value)
+        return tuned(converted, self.setup.samplerate, self.setup.blocksize) if name == "frequency" else converted
+
+    def prepare(self) -> None:
+        """At the beginning."""
+        self._oscillator = Oscillator(self.frequency, self.setup.blocksize)
+        self.reset()
 
     def process(self, inputs: Block, outputs: Block) -> None:
         """The sine, and zeros from each channel's end on."""
@@ -37,7 +51,7 @@ class ASineBurst(ASine):
         if at == 0:
             self.setup.context.notify(self.setup.node, "started")
         if at < self._longest:
-            super().process(inputs, outputs)
+            self._oscillator.process(outputs)
         self._at = at + frames
         if self._at > self._shortest:
             for end, columns in self._ends:
@@ -48,16 +62,13 @@ class ASineBurst(ASine):
             self._told = True
             self.setup.context.notify(self.setup.node, "finished", max(self._longest - at, 0))
 
-    def changed(self, name: str) -> None:
-        """Nothing before the next start."""
-
     def restart(self) -> None:
         """Begin a burst with the next frame."""
         self.reset()
 
     def reset(self) -> None:
         """Begin the first burst."""
-        super().reset()
+        self._oscillator.reset(self.phase, self.frequency)
         self._at = 0
         self._told = False
         self._ends: list[tuple[int, slice]] = []
@@ -70,9 +81,13 @@ class ASineBurst(ASine):
         self._shortest = min(end for end, _ in self._ends)
         self._longest = max(end for end, _ in self._ends)
 
-    def adopt(self, previous: ASineBurst) -> None:  # type: ignore[override]  # a core adopts one of its own kind only
-        """All channels go on where the burst is."""
-        super().adopt(previous)
+    def adopt(self, previous: ASineBurst) -> None:
+        """All channels go on where the burst is; new ones are in phase with the first."""
+        mine, theirs = self._oscillator, previous._oscillator
+        shared = slice(min(self.channels, previous.channels))
+        mine.join(theirs.phase_of(slice(0, 1)), slice(None))
+        mine.carry(theirs, shared, shared)
+        mine.carried()
         self._at, self._told = previous._at, previous._told
 
     def _frames(self, channel: int) -> int:

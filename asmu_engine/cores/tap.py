@@ -19,7 +19,9 @@ class ATap(AAnalyzer):
     def process(self, inputs: Block, outputs: Block) -> None:
         """One copy, then the index."""
         context = self.setup.context
-        self._writer.write(inputs, context.position, context.monotonic_ns, context.utc_ns, context.lost_cause)
+        self._writer.write(
+            inputs, context.position, context.monotonic_ns, context.utc_ns, context.lost_cause, context.lost_uncertainty
+        )
 
     def room(self) -> int:
         """Frames that can be written before a reader that asked to be waited for would lose some."""

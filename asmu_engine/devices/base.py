@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import IntFlag
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,12 @@ class Device(ABC):
     """Seconds from the callback to the converter."""
     paced: bool = True
     """True when blocks come at a clock's pace, False when they come as fast as they are processed."""
+
+    known: dict[str, Any] | None = None
+    """As plain data, by what the very same device is found again when the system lists it under another number, if it may."""
+
+    loss_uncertainty: int = 0
+    """Standard uncertainty of the frames that it counts as lost; 0 where it knows them exactly."""
 
     hold: Callable[[int], bool] | None = None
     """Unpaced devices call it with the frames of the next block and wait while it returns True."""

@@ -9,13 +9,14 @@ from asmu_engine.devices.base import Flags
 from asmu_engine.protocol.errors import DeviceError
 
 FLAG_FAULTS = {flag.name.lower(): flag for flag in Flags if flag.name is not None}
-FAULTS = ("stall", "lose", *FLAG_FAULTS, "gone", "back")
+CLOCK_FAULTS = ("clock_zero", "clock_jump")
+FAULTS = ("stall", "lose", *FLAG_FAULTS, "gone", "back", *CLOCK_FAULTS)
 
 _unplugged: set[str] = set()
 
 
 class Fault(NamedTuple):
-    """One order: `blocks` counts for ``stall``, `frames` for ``lose``."""
+    """One order: `blocks` counts for ``stall`` and the clock's faults, `frames` for ``lose``."""
 
     name: str
     blocks: int
@@ -47,6 +48,34 @@ class Faults:
     def clear(self) -> None:
         """Forget all orders."""
         self._orders.clear()
+
+
+class WrongClock:
+    """A device's clock that says 0, or jumps about, for as many blocks as were ordered."""
+
+    def __init__(self) -> None:
+        self._zero = self._jump = 0
+
+    def order(self, fault: Fault) -> bool:
+        """Take an order; False for one that is none of a clock."""
+        if fault.name == "clock_zero":
+            self._zero = fault.blocks
+        elif fault.name == "clock_jump":
+            self._jump = fault.blocks
+        else:
+            return False
+        return True
+
+    def read(self, seconds: float) -> float:
+        """What it says in a block where it should say `seconds`."""
+        if self._zero:
+            self._zero -= 1
+            return 0.0
+        if self._jump:
+            self._jump -= 1
+            # Now ahead, now behind, by some seconds: as drivers do that mix up two clocks.
+            return seconds + (3.7 if self._jump % 3 else -2.3)
+        return seconds
 
 
 def plug(name: str, *, present: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from asmu_engine.devices.base import Device, checked_blocksize, checked_channels, checked_use, wrong_samplerate
 from asmu_engine.protocol.device import AnyDevice, File, Offline, PortAudio, Virtual, parse_device
@@ -17,6 +18,8 @@ def open_device(
     blocksize: int = 256,
     inputs: Sequence[int] | None = None,
     outputs: Sequence[int] | None = None,
+    *,
+    known: dict[str, Any] | None = None,
 ) -> Device:
     """Open a device with the channels in use.
 
@@ -30,6 +33,9 @@ def open_device(
         Frames of a block, 1 to 65536.
     inputs, outputs
         Channels in use, from 1, in the order of the columns; None: all that the device has.
+    known
+        What `Device.known` said of one that was open before: that very device is opened, whatever number it has now, also
+        where `spec` would mean another.
 
     Raises
     ------
@@ -49,6 +55,10 @@ def open_device(
 
             return FileDevice(spec, samplerate, blocksize, inputs, outputs)
         case PortAudio():
+            if known:
+                from asmu_engine.devices.portaudio_again import reopen
+
+                return reopen(spec, samplerate, blocksize, inputs, outputs, known)
             from asmu_engine.devices.portaudio import PortAudioDevice
 
             return PortAudioDevice(spec, samplerate, blocksize, inputs, outputs)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from asmu_engine.clocks.silence import BEGIN_SECONDS, Silence, patience
 from asmu_engine.devices.base import (
     FINISHED,
     BlockCallback,
@@ -23,20 +24,31 @@ from asmu_engine.devices.base import (
     checked_use,
 )
 from asmu_engine.devices.columns import InputColumns, OutputColumns, channel_settings
-from asmu_engine.devices.portaudio_library import DeviceInfo, find_device, list_devices, listing, load, refresh, translated
+from asmu_engine.devices.portaudio_library import (
+    DeviceInfo,
+    find_both,
+    find_known,
+    known,
+    list_devices,
+    listing,
+    load,
+    translated,
+)
 from asmu_engine.devices.streamclock import StreamClock
 from asmu_engine.protocol.device import PortAudio
 from asmu_engine.protocol.errors import DeviceError
 
 __all__ = ["PortAudioDevice", "list_devices"]
 
-_SILENCE_S = 1.0
-"""A running stream without a callback for so long, or eight blocks if that is longer, is lost."""
-
 _HANG_S = 5.0
 """A call of PortAudio that takes so long, and two blocks a channel, hangs."""
 
 _open_streams = 0
+
+
+def open_streams() -> int:
+    """How many streams this process has open."""
+    return _open_streams
 
 
 class PortAudioDevice(Device):
@@ -55,10 +67,14 @@ class PortAudioDevice(Device):
         blocksize: int,
         inputs: Sequence[int] | None,
         outputs: Sequence[int] | None,
+        device: dict[str, Any] | None = None,
     ) -> None:
         self._library = load()
         self.blocksize = blocksize
-        source, target = self._find(spec)
+        if device:
+            source, target = (find_known(self._library, device[side]) for side in ("input", "output"))
+        else:
+            source, target = find_both(self._library, spec.device, can_look=not _open_streams)
         self.max_inputs = source.max_inputs if source else 0
         self.max_outputs = target.max_outputs if target else 0
         names = [str(info) for info in (source, target) if info]
@@ -67,6 +83,8 @@ class PortAudioDevice(Device):
         self.inputs = checked_channels(inputs, self.max_inputs, "input", names[0], hint=hint)
         self.outputs = checked_channels(outputs, self.max_outputs, "output", names[-1], hint=hint)
         checked_use(self.inputs, self.outputs, self.name)
+        used_ends = {"input": source if self.inputs else None, "output": target if self.outputs else None}
+        self.known = {side: known(self._library, info) for side, info in used_ends.items()}
         used = [info for info, channels in ((source, self.inputs), (target, self.outputs)) if info and channels]
         self.host_api = used[0].host_api
         if used[0].host_api != used[-1].host_api:
@@ -115,7 +133,7 @@ class PortAudioDevice(Device):
         self._callback, self._on_end, self._reason = callback, on_end, ""
         self._clock.restart()
         self._set_up = False
-        self._last_ns = time.monotonic_ns() + int(2e9)  # a server may take its time to connect
+        self._last_ns = 0
         self._running = self._started = True
         try:
             self._stream.start()
@@ -147,27 +165,6 @@ class PortAudioDevice(Device):
         if not self.abandoned and self._bounded(self._stream.close):
             _open_streams -= 1
         self._stream = None
-
-    def _find(self, spec: PortAudio) -> tuple[DeviceInfo | None, DeviceInfo | None]:
-        wanted = spec.device if isinstance(spec.device, tuple) else (spec.device, spec.device)
-
-        def both() -> tuple[DeviceInfo | None, DeviceInfo | None]:
-            return find_device(self._library, wanted[0], "input"), find_device(self._library, wanted[1], "output")
-
-        try:
-            found = both()
-        except DeviceError:
-            if _open_streams:
-                raise
-            refresh(self._library)
-            found = both()
-        if found == (None, None):
-            raise DeviceError(
-                f"PortAudio has no default device; devices: {listing(self._library)}; name one of these, or try "
-                "device='virtual', which is simulated",
-                code="device_unknown",
-            )
-        return found
 
     def _open(self, latency: float | str, source: DeviceInfo | None, target: DeviceInfo | None) -> Any:
         global _open_streams  # noqa: PLW0603
@@ -232,10 +229,13 @@ class PortAudioDevice(Device):
                 if self.thread_setup is not None:
                     self.thread_setup()
             flags = _bits(status) if status else 0
-            lost = self._clock.lost(device_time, frames, flags)
+            lost = self._clock.lost(device_time, frames, flags, now)
+            if flags:
+                self.loss_uncertainty = self._clock.loss_uncertainty
             outdata = self._write.block(outbuffer, frames)
             more = self._callback(self._read.read(inbuffer, frames), outdata, flags, lost, self._clock.due(now), device_time)
-            self._write.write(outbuffer, frames)
+            if not self._write.straight:
+                self._write.write(outbuffer, frames)
         except Exception as error:  # noqa: BLE001 - nothing may pass through PortAudio
             self._write.silence(outbuffer, frames)
             self._reason = f"lost: {self.name} failed: {type(error).__name__}: {error}"
@@ -257,12 +257,13 @@ class PortAudioDevice(Device):
             threading.Thread(target=self._on_end, args=(reason,), name="asmu-end", daemon=True).start()
 
     def _watch(self) -> None:
-        limit_ns = int(1e9 * max(_SILENCE_S, 8 * self.blocksize / self.samplerate))
+        limit = patience(self.blocksize / self.samplerate, self.input_latency, self.output_latency)
+        silence = Silence(0, BEGIN_SECONDS)  # as before the start: the first callbacks may have come and gone by now
         while not self._stop_watch.wait(0.1):
-            silent_ns = time.monotonic_ns() - self._last_ns
-            if self._running and not self._reason and not self._in_callback and silent_ns > limit_ns:
+            silent = silence.seconds(self._last_ns)
+            if self._running and not self._reason and not self._in_callback and silent > limit:
                 self._abandon()
-                self._end(f"lost: {self.name} has not called for {silent_ns * 1e-9:.1f} s; its server may be gone")
+                self._end(f"lost: {self.name} has not called for {silent:.1f} s; its server may be gone")
 
     def _bounded(self, call: Callable[[], None]) -> bool:
         """Call PortAudio, but give up on it when it hangs; False when it did."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,8 @@ _INSTALL = {
     "darwin": "install it with: brew install portaudio",
 }
 _PROBED_RATES = (8000, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
+_NUMBERED = (re.compile(r"(?<=\(hw:)\d+"), re.compile(r"(?<=\()\d+- "))
+"""Numbers in a name that change when a device is plugged in again: ALSA's card, and Windows' count of devices of one make."""
 _INVALID_CHANNELS, _INVALID_RATE = -9998, -9997
 
 
@@ -45,6 +48,58 @@ def load() -> Any:
             code="portaudio_missing",
         ) from None
     return sounddevice
+
+
+@dataclass(frozen=True)
+class Known:
+    """One device as it can be told from the others whatever its index: host API and name, without numbers that change.
+
+    `number`, `of`: which of how many devices of that name it was when it was opened. Where there are more or fewer of them
+    later nobody can say which of them it is.
+    """
+
+    host_api: str
+    name: str
+    number: int = 0
+    of: int = 1
+
+
+def known(sounddevice: Any, device: DeviceInfo | None) -> dict[str, Any] | None:
+    """What `find_known` finds a listed device by, as plain data."""
+    if device is None:
+        return None
+    alike = [info.index for info in _devices(sounddevice) if _identity(info) == _identity(device)]
+    return asdict(Known(*_identity(device), alike.index(device.index), len(alike)))
+
+
+def find_known(sounddevice: Any, wire: dict[str, Any] | None) -> DeviceInfo | None:
+    """The device that `known` told of, under whatever index it is listed now.
+
+    Raises
+    ------
+    DeviceError
+        ``device_unknown``: it is not there, or there are more or fewer devices of its name than there were.
+    """
+    if wire is None:
+        return None
+    wanted = Known(**wire)
+    alike = [info for info in _devices(sounddevice) if _identity(info) == (wanted.host_api, wanted.name)]
+    if len(alike) == wanted.of:
+        return alike[wanted.number]
+    if not alike:
+        raise _unknown(f"{wanted.name} ({wanted.host_api}) is not there", sounddevice, "plug it in again")
+    raise _unknown(
+        f"there are {len(alike)} devices {wanted.name} ({wanted.host_api}), there were {wanted.of}",
+        sounddevice,
+        "plug in as many as there were, or stop and start with the one that is meant",
+    )
+
+
+def _identity(info: DeviceInfo) -> tuple[str, str]:
+    name = info.name
+    for number in _NUMBERED:
+        name = number.sub("", name)
+    return info.host_api, name
 
 
 def list_devices() -> list[dict[str, Any]]:
@@ -88,16 +143,48 @@ def find_device(sounddevice: Any, wanted: int | str | None, side: str) -> Device
         raise _unknown(f"no PortAudio device matches {wanted!r}", sounddevice) from None
 
 
-def refresh(sounddevice: Any) -> None:
-    """Have PortAudio look for devices again; only while this process has no stream open.
+def find_both(
+    sounddevice: Any, device: int | str | tuple[int | str | None, int | str | None] | None, *, can_look: bool
+) -> tuple[DeviceInfo | None, DeviceInfo | None]:
+    """The devices for inputs and outputs that a text form means; `can_look`: PortAudio may look for devices anew.
+
+    Raises
+    ------
+    DeviceError
+        ``device_unknown``: see `find_device`; or there is no default device at all.
+    """
+    wanted = device if isinstance(device, tuple) else (device, device)
+
+    def both() -> tuple[DeviceInfo | None, DeviceInfo | None]:
+        return find_device(sounddevice, wanted[0], "input"), find_device(sounddevice, wanted[1], "output")
+
+    try:
+        found = both()
+    except DeviceError:
+        if not can_look:
+            raise
+        refresh(sounddevice)
+        found = both()
+    if found == (None, None):
+        raise DeviceError(
+            f"PortAudio has no default device; devices: {listing(sounddevice)}; name one of these, or try "
+            "device='virtual', which is simulated",
+            code="device_unknown",
+        )
+    return found
+
+
+def refresh(sounddevice: Any) -> bool:
+    """Have PortAudio look for devices again; only while this process has no stream open. False where it must not.
 
     PortAudio keeps the list that it made when it was initialised. Under JACK it is left alone: ending the host API of a
     server that is gone aborts the process.
     """
     if any(api["name"].startswith("JACK") for api in sounddevice.query_hostapis()):
-        return
+        return False
     sounddevice._terminate()
     sounddevice._initialize()
+    return True
 
 
 def translated(sounddevice: Any, error: Exception, device: str, samplerate: float, check: Any) -> DeviceError:

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from asmu_engine.devices.base import FINISHED, BlockCallback, Flags
-from asmu_engine.devices.faults import FLAG_FAULTS, Faults, check_plugged, plug
+from asmu_engine.devices.faults import FLAG_FAULTS, Faults, WrongClock, check_plugged, plug
 from asmu_engine.devices.loopback import Loopback
 from asmu_engine.devices.streaming import ThreadedDevice
 from asmu_engine.protocol.device import Virtual
@@ -58,6 +58,7 @@ class VirtualDevice(ThreadedDevice):
 
         ``stall``: no callback for `blocks` blocks. ``lose``: `frames` frames vanish. ``input_overflow`` and the other
         flags: on the next block. ``gone``: the stream ends, and the device cannot be started or opened until ``back``.
+        ``clock_zero``, ``clock_jump``: the device's clock is 0, or jumps, for `blocks` blocks.
 
         Raises
         ------
@@ -78,6 +79,7 @@ class VirtualDevice(ThreadedDevice):
         indata, outdata, loopback = self._indata, self._outdata, self.loopback
         frame_ns, blocksize = self._frame_ns, self.blocksize
         position, late_until = 0, 0
+        clock = WrongClock()
         origin = time.monotonic_ns()
         while True:
             flags = lost = 0
@@ -89,7 +91,7 @@ class VirtualDevice(ThreadedDevice):
                 elif order.name == "lose":
                     lost += order.frames
                     flags |= Flags.INPUT_OVERFLOW
-                else:
+                elif not clock.order(order):
                     flags |= FLAG_FAULTS[order.name]
             due = origin + int((position + lost + blocksize) * frame_ns)
             behind = (self.wait_until(max(due, late_until)) - due) / frame_ns
@@ -104,7 +106,7 @@ class VirtualDevice(ThreadedDevice):
                 loopback.skip(lost)
                 position += lost
             loopback.capture(indata)
-            more = callback(indata, outdata, int(flags), lost, due, (due - blocksize * frame_ns) * 1e-9)
+            more = callback(indata, outdata, int(flags), lost, due, clock.read((due - blocksize * frame_ns) * 1e-9))
             loopback.play(outdata)
             position += blocksize
             if not more:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ TAGS: Final = ("title", "copyright", "software", "artist", "comment", "date", "a
 """The texts that a sound file can carry."""
 
 _PLAIN_SUBTYPES: Final = frozenset({"PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"})
+HDF5: Final = "HDF5"
+"""The one format that is not libsndfile's: a segment of an acquisition that is converted when it is whole."""
 _REOPENED: Final = frozenset({"RF64", "W64", "CAF", "AU"})
 
 
@@ -26,7 +29,7 @@ class FileForm:
     on with it. Measured with libsndfile 1.2.2, that holds for RF64, W64, CAF and AU with uncompressed samples,
     not for FLAC, Ogg, MP3, AIFF, or anything compressed. So these are recorded as RF64 in float32, which is what
     the rings hold, and encoded when they are whole. A WAV is recorded as RF64 too, with the same bytes of audio: it
-    ends as a plain WAV where its size allows that (`headers.make_plain_wav`), and never wraps at 4 GiB.
+    ends as a plain WAV where its size allows that (`make_plain_wav`), and never wraps at 4 GiB.
     """
 
     format: str
@@ -56,8 +59,12 @@ class FileForm:
         return self.subtype if self.direct else "FLOAT"
 
 
-def file_form(format_name: str, subtype: str, samplerate: float, channels: int, tags: dict[str, str]) -> FileForm:
+def file_form(
+    format_name: str, subtype: str, samplerate: float, channels: int, tags: dict[str, str], *, hdf5: bool = False
+) -> FileForm:
     """The checked form of a recording; an empty `subtype` is the finest that the format holds.
+
+    With `hdf5` that may be HDF5 too, in float32.
 
     Raises
     ------
@@ -65,6 +72,8 @@ def file_form(format_name: str, subtype: str, samplerate: float, channels: int, 
         ``file_format``: names what does not fit, and what would.
     """
     format_name, subtype = format_name.upper(), subtype.upper()
+    if hdf5 and format_name == HDF5:
+        return _hdf5_form(subtype, samplerate, channels, tags)
     if format_name not in soundfile.available_formats() or format_name == "RAW":
         known = ", ".join(sorted(set(soundfile.available_formats()) - {"RAW"}))
         raise DiskError(f"{format_name} is not a format to record in; use one of {known}", code="file_format", where="format")
@@ -83,6 +92,32 @@ def file_form(format_name: str, subtype: str, samplerate: float, channels: int, 
     form = FileForm(format_name, subtype, int(samplerate), channels, dict(tags))
     _try(form)
     return form
+
+
+def _hdf5_form(subtype: str, samplerate: float, channels: int, tags: dict[str, str]) -> FileForm:
+    """It grows as an RF64 of float32 and is converted, so what it holds is float32."""
+    if find_spec("h5py") is None:
+        raise DiskError(
+            "HDF5 needs the package h5py: pip install 'asmu-control[hdf5]'; or record WAV", code="file_format", where="format"
+        )
+    if subtype not in ("", "FLOAT"):
+        raise DiskError(f"HDF5 holds FLOAT here, not {subtype}", code="file_format", where="subtype")
+    file_form("RF64", "FLOAT", samplerate, channels, {})
+    return FileForm(HDF5, "FLOAT", int(samplerate), channels, dict(tags))
+
+
+def sample_bytes(subtype: str) -> int:
+    """Size of a sample in a file, bytes; of a compressed one, of what goes into it.
+
+    >>> sample_bytes("PCM_24"), sample_bytes("ALAC_20"), sample_bytes("VORBIS")
+    (3, 3, 4)
+    """
+    if subtype in ("ULAW", "ALAW"):
+        return 1
+    if subtype == "DOUBLE":
+        return 8
+    bits = subtype.removeprefix("PCM_").removeprefix("ALAC_").lstrip("SU")
+    return -(-int(bits) // 8) if bits.isdecimal() else 4
 
 
 def set_tags(file: soundfile.SoundFile, tags: dict[str, str]) -> None:

@@ -12,6 +12,10 @@ from asmu_engine.protocol.errors import AsmuError, DiskError
 
 Send = Callable[[dict[str, Any]], object]
 
+TERMINATED: Final = "the disk process was told to end"
+HOST_GONE: Final = "the engine was gone"
+"""Why a process ends that nobody told in order."""
+
 _PROGRESS_S: Final = 1.0
 _SHORTEST_PAUSE_S: Final = 0.001
 _LONGEST_PAUSE_S: Final = 0.05
@@ -66,8 +70,11 @@ class Job(ABC):
         """Begin the work."""
         self._thread.start()
 
-    def stop(self, request: int | None = None) -> None:
-        """End the job; `request` is answered when it has ended, with its status or with why it failed."""
+    def stop(self, request: int | None = None, until: int | None = None) -> None:
+        """End the job; `request` is answered when it has ended, with its status or with why it failed.
+
+        `until` names the frame position before which a recording ends; a player ends at once.
+        """
         with self._lock:
             running = self.state == "running"
             if running:
@@ -77,6 +84,10 @@ class Job(ABC):
         self._wake.set()
         if not running and request is not None:
             self._answer(request)
+
+    def interrupt(self, why: str) -> None:
+        """End the job because the process ends, `TERMINATED` or `HOST_GONE`; one that can be gone on with is left so."""
+        self.stop()
 
     def join(self) -> None:
         """Wait until the job has ended."""

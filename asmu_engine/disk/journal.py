@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,7 +68,7 @@ class Journal:
         while True:
             file = path.open("a+b")
             try:
-                _lock(file)
+                lock_file(file)
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     return cls(path, file)
             except BlockingIOError:
@@ -134,7 +135,7 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
-def _lock(file: BinaryIO) -> None:
+def lock_file(file: BinaryIO | RawIOBase) -> None:
     """Hold the file until it is closed or this process is gone; BlockingIOError where someone else does."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

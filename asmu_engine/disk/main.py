@@ -3,7 +3,7 @@
 A command is ``{"id": n, "do": …}``; its answer ``{"id": n, "result": {…}}`` or ``{"id": n, "error": {…}}``, which may
 come after those to later commands. Each job also tells by itself how it goes, once a second and when it ends:
 ``{"event": "job", "job": k, "state": "running"|"finished"|"failed", …}`` with the fields of its status, and ``error``
-where it failed.
+where it failed. An acquisition warns of its disk: ``{"event": "disk_warning", "job": k, "folder", "what", "text"}``.
 
 ============ ==================================================================== ====================================
 do           fields                                                               answered
@@ -11,6 +11,9 @@ do           fields                                                             
 record       job, ring, path, [format "WAV", subtype, tags, start, overwrite      with its status, at once
              True]
 record       job, ring, path, resume True, [start]                                with its status, at once
+acquire      job, ring, folder, [settings, source, channels, resume, start,       with its status, at once
+             clock, why "new", gap_uncertainty 0]
+note         job or None for all, entries for the ledger                          ``{}``, at once
 play         job, ring, path, [loop False, start 0]                               with its status, once the ring is primed
 seek         job, position                                                        with its status, once primed from there
 status       [job]                                                                with one status, or ``{"pid", "jobs": […]}``
@@ -19,7 +22,8 @@ stop         job, [until]                                                       
 quit                                                                              ``{}``, when every file is whole
 ============ ==================================================================== ====================================
 
-When the pipe from the host ends, or on SIGTERM, the process takes what the rings hold, closes every file, and ends.
+When the pipe from the host ends, or on SIGTERM, the process takes what the rings hold, closes every file, and ends. An
+acquisition can be gone on with then; after `quit` it is over.
 """
 
 from __future__ import annotations
@@ -30,8 +34,9 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
+from asmu_engine.disk.fields import identifier, take
 from asmu_engine.disk.formats import file_form
-from asmu_engine.disk.job import Job
+from asmu_engine.disk.job import HOST_GONE, TERMINATED, Job
 from asmu_engine.disk.outbox import Outbox
 from asmu_engine.disk.part import Part
 from asmu_engine.disk.player import Player, open_file
@@ -55,6 +60,8 @@ class DiskProcess:
         self._ending = False
         self._commands = {
             "record": self._record,
+            "acquire": self._acquire,
+            "note": self._note,
             "play": self._play,
             "seek": self._seek,
             "status": self._status,
@@ -75,11 +82,11 @@ class DiskProcess:
                 if message is None:
                     break
                 if message.get("do") == "quit":
-                    quit_request = _identifier(message)
+                    quit_request = identifier(message)
                 else:
                     self.carry_out(message)
         finally:
-            self.finish()
+            self.finish(HOST_GONE if quit_request is None else "")
             if quit_request is not None:
                 self._outbox.send({"id": quit_request, "result": {}})
             if self._outbox.close():  # else its thread is still inside the pipe
@@ -87,7 +94,7 @@ class DiskProcess:
 
     def carry_out(self, message: dict[str, Any]) -> None:
         """Begin one command; its answer is sent when it is done."""
-        request = _identifier(message)
+        request = identifier(message)
         try:
             command = self._commands.get(str(message.get("do")))
             if command is None:
@@ -103,13 +110,19 @@ class DiskProcess:
             if result is not None:
                 self._outbox.send({"id": request, "result": result})
 
-    def finish(self) -> None:
-        """End every job, and wait until its file is whole; may be called from any thread, and twice."""
+    def finish(self, interrupted: str = "") -> None:
+        """End every job, and wait until its file is whole; may be called from any thread, and twice.
+
+        With a reason why they are `interrupted` another process may go on with acquisitions.
+        """
         with self._lock:
             self._ending = True
             jobs = list(self._jobs.values())
         for job in jobs:
-            job.stop()
+            if interrupted:
+                job.interrupt(interrupted)
+            else:
+                job.stop()
         for job in jobs:
             job.join()
 
@@ -122,12 +135,12 @@ class DiskProcess:
 
     def _record(self, request: int, message: dict[str, Any]) -> dict[str, Any]:
         number = self._new_number(message)
-        ring = _take(message, "ring", str)
-        path = Path(_take(message, "path", str))
+        ring = take(message, "ring", str)
+        path = Path(take(message, "path", str))
         if not path.is_absolute():
             raise DiskError(f"the path {path} is relative; name it from the root", code="file_unwritable", where=str(path))
-        start = None if message.get("start") is None else int(_take(message, "start", int))
-        if _take(message, "resume", bool, False):
+        start = None if message.get("start") is None else int(take(message, "start", int))
+        if take(message, "resume", bool, False):
             part = Part.resume(path)
             first = start if part.position is None else part.position
             begin: Start = "oldest" if first is None else first
@@ -140,13 +153,13 @@ class DiskProcess:
             reader = open_ring(ring, "oldest" if start is None else start, held=True)
             try:
                 form = file_form(
-                    _take(message, "format", str, "WAV"),
-                    _take(message, "subtype", str, ""),
+                    take(message, "format", str, "WAV"),
+                    take(message, "subtype", str, ""),
                     reader.samplerate,
                     reader.channels,
-                    _take(message, "tags", dict, {}),
+                    take(message, "tags", dict, {}),
                 )
-                part = Part.create(path, form, overwrite=_take(message, "overwrite", bool, True))
+                part = Part.create(path, form, overwrite=take(message, "overwrite", bool, True))
             except AsmuError:
                 reader.close()
                 raise
@@ -155,12 +168,26 @@ class DiskProcess:
         self._start(job)
         return result
 
+    def _acquire(self, request: int, message: dict[str, Any]) -> dict[str, Any]:
+        from asmu_engine.disk.acquisition.begin import begin_acquisition  # only where one is wanted: it loads pydantic
+
+        job = begin_acquisition(self._new_number(message), self._outbox.send, message)
+        result = job.status()
+        self._start(job)
+        return result
+
+    def _note(self, request: int, message: dict[str, Any]) -> dict[str, Any]:
+        from asmu_engine.disk.acquisition.begin import note_entries
+
+        note_entries(list(self._jobs.values()) if message.get("job") is None else [self._job(message)], message)
+        return {}
+
     def _play(self, request: int, message: dict[str, Any]) -> None:
         number = self._new_number(message)
-        path = _take(message, "path", str)
-        loop = _take(message, "loop", bool, False)
-        start = _take(message, "start", int, 0)
-        ring = _take(message, "ring", str)
+        path = take(message, "path", str)
+        loop = take(message, "loop", bool, False)
+        start = take(message, "start", int, 0)
+        ring = take(message, "ring", str)
         for other in self._jobs.values():
             if isinstance(other, Player) and other.ring == ring and other.state == "running":
                 raise DiskError(
@@ -180,7 +207,7 @@ class DiskProcess:
         job = self._job(message)
         if not isinstance(job, Player):
             raise DiskError(f"job {job.number} is not a player", code="disk_job_unknown", where=f"job {job.number}")
-        job.seek(_take(message, "position", int), request)
+        job.seek(take(message, "position", int), request)
 
     def _status(self, request: int, message: dict[str, Any]) -> dict[str, Any]:
         if "job" in message:
@@ -192,14 +219,11 @@ class DiskProcess:
         job = self._job(message)
         if not isinstance(job, Recorder):
             raise DiskError(f"job {job.number} is not a recording", code="disk_job_unknown", where=f"job {job.number}")
-        job.attach(_take(message, "ring", str), request)
+        job.attach(take(message, "ring", str), request)
 
     def _stop(self, request: int, message: dict[str, Any]) -> None:
         job = self._job(message)
-        if isinstance(job, Recorder):
-            job.stop(request, None if message.get("until") is None else _take(message, "until", int))
-        else:
-            job.stop(request)
+        job.stop(request, None if message.get("until") is None else take(message, "until", int))
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -214,13 +238,13 @@ class DiskProcess:
                 job.stop()
 
     def _new_number(self, message: dict[str, Any]) -> int:
-        number: int = _take(message, "job", int)
+        number: int = take(message, "job", int)
         if number in self._jobs:
             raise ProtocolError(f"there is a job {number} already", code="bad_message", where="job")
         return number
 
     def _job(self, message: dict[str, Any]) -> Job:
-        number = _take(message, "job", int)
+        number = take(message, "job", int)
         job = self._jobs.get(number)
         if job is None:
             raise DiskError(f"there is no recording or player {number}", code="disk_job_unknown", where=f"job {number}")
@@ -244,25 +268,6 @@ def _end_on_sigterm(process: DiskProcess) -> None:
     begins to read from the host would run only after the next message.
     """
     signal.sigwait({signal.SIGTERM})
-    process.finish()
+    process.finish(TERMINATED)
     # The main thread is inside a read that nothing can end; all that matters has been closed.
     os._exit(0)
-
-
-def _identifier(message: dict[str, Any]) -> int:
-    value = message.get("id")
-    return value if isinstance(value, int) else 0
-
-
-_REQUIRED: Final = object()
-
-
-def _take(message: dict[str, Any], name: str, kind: type[Any], default: Any = _REQUIRED) -> Any:
-    """One field of a command, checked."""
-    value = message.get(name, default)
-    if value is _REQUIRED:
-        raise ProtocolError(f"{message.get('do')}: {name} is missing", code="bad_message", where=name)
-    if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
-        wanted = "a number of 0 or more" if kind is int else f"a {kind.__name__}"
-        raise ProtocolError(f"{message.get('do')}: {name} is {value!r}, not {wanted}", code="bad_message", where=name)
-    return value

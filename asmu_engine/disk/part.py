@@ -14,6 +14,7 @@ from asmu_engine.disk.formats import FileForm, file_text, system_text
 from asmu_engine.disk.headers import keep_header_right
 from asmu_engine.disk.journal import Gap, Journal, Notes
 from asmu_engine.disk.paths import journal_path, part_path, raw_path
+from asmu_engine.disk.synced import SyncedFiles
 from asmu_engine.disk.whole import make_whole
 from asmu_engine.protocol.errors import DiskError
 
@@ -26,7 +27,7 @@ class Part:
     """The growing file of a recording to ``take.wav``: ``take.part.wav``, with a journal ``take.part.wav.journal``.
 
     Row i of the file is frame ``first + i`` of the engine's frame axis. Formats that do not survive the death of their
-    writer grow as ``take.part.flac.rf64`` and are encoded by `finish`.
+    writer grow as ``take.part.flac.rf64`` and are encoded by `finish`. At most about a second of it is not on the disk yet.
 
     Attributes
     ----------
@@ -55,6 +56,7 @@ class Part:
         self._journal = journal
         self._zeros = np.zeros((max(1, _COPY_BYTES // (4 * form.channels)), form.channels), np.float32)
         self._file: soundfile.SoundFile | None = None
+        self._synced: SyncedFiles | None = None
 
     @classmethod
     def create(cls, path: Path, form: FileForm, *, overwrite: bool) -> Part:
@@ -131,7 +133,10 @@ class Part:
     def write(self, data: Frames) -> None:
         """Append rows, float32 (frames, channels); DiskError ``disk_failed`` when the disk does not take them."""
         assert self._file is not None
+        assert self._synced is not None
         try:
+            if self._synced.error is not None:
+                raise self._synced.error
             self._file.write(data)
         except (soundfile.SoundFileError, AssertionError, OSError) as error:
             raise self._failed(error) from error
@@ -206,12 +211,17 @@ class Part:
                 self._file = soundfile.SoundFile(self.part, mode)
                 self.frames = self._file.frames
                 self._file.seek(self.frames)
+            self._synced = SyncedFiles(self._journal.path, self.part)  # a gap is noted before its zeros are written
         except (soundfile.SoundFileError, OSError) as error:
+            self._close()
             code, verb = ("file_unwritable", "make") if mode == "w" else ("file_unreadable", "go on with")
             raise DiskError(f"cannot {verb} {self.part}: {system_text(error)}", code=code, where=str(self.part)) from error
         keep_header_right(self._file)
 
     def _close(self) -> None:
+        synced, self._synced = self._synced, None
+        if synced is not None:
+            synced.close()
         file, self._file = self._file, None
         if file is not None:
             file.close()

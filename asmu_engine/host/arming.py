@@ -65,7 +65,7 @@ class Arming:
         self._starting: list[Entry] = []
         self._looking = False
         self._held = False  # an unpaced device waits for an `arm`
-        audio.run.ahead = self
+        audio.run.commands.ahead = self
         loop.every(LOOK_SECONDS, self.look)
 
     # -- before other transactions --------------------------------------------------------------------------------

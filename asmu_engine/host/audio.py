@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from asmu_engine.config import EngineConfig
 from asmu_engine.host.child import Answer, Child, describe_exit
 from asmu_engine.host.command import python_command
+from asmu_engine.host.crashes import is_crash
 from asmu_engine.host.deaths import Deaths, too_many
 from asmu_engine.host.devicerun import DeviceRun
 from asmu_engine.host.loop import Loop
@@ -40,13 +40,13 @@ class Audio:
         self.run = DeviceRun(self, config, page, owner)
         self._loop = loop
         self._config = config
+        self._page = page
         self._owner = owner
         self._up = False
         self._once_up = False
         self._ended_for_loss = False
+        self._looking = False
         self._deaths = Deaths()
-        self._launch_began = 0.0
-        self._launch_seconds = 0.0
         self._on_closed: Callable[[], None] | None = None
         loop.every(WATCH_SECONDS, self._watch)
 
@@ -66,9 +66,7 @@ class Audio:
     def launch(self) -> None:
         """Start a process; `Owner.audio_ready` hears of its success, `Owner.audio_failed` of its failure."""
         self.hung = None
-        self._ended_for_loss = False
-        self._launch_began = time.monotonic()
-        position = self.run.position_in(self._launch_seconds)
+        self._ended_for_loss = self._looking = False
         try:
             self.child = Child(
                 self._loop, "audio", python_command("asmu_engine.audio"), self._take_event, self._ended, in_order=True
@@ -76,16 +74,17 @@ class Audio:
         except OSError as error:
             self._fail(EngineError(f"the audio process cannot be started: {error}", code="engine_failed", where="audio"))
             return
-        self.child.request(
-            {"do": "configure", "engine": self._config.name, "config": self._config.to_wire(), "position": position},
-            self._configured,
-            CONFIGURE_SECONDS,
-        )
+        facts = {"engine": self._config.name, "config": self._config.to_wire(), "position": self.run.axis_position}
+        self.child.request({"do": "configure", **facts}, self._configured, CONFIGURE_SECONDS)
 
-    def replace(self) -> None:
-        """End the process, which is beyond use with its device, and start another; that is not counted as its death."""
+    def replace(self, *, looking: bool = False) -> None:
+        """End the process, which is beyond use with its device, and start another; that is not counted as its death.
+
+        `looking`: only to look for a lost device once more, of which nothing is told.
+        """
         if self.child is not None:
             self._ended_for_loss = True
+            self._looking = looking
             self.child.kill()
 
     def close(self, done: Callable[[], None], patience: float) -> None:
@@ -132,7 +131,6 @@ class Audio:
 
     def _replayed(self) -> None:
         self._up = self._once_up = True
-        self._launch_seconds = time.monotonic() - self._launch_began
         self.run.process_up()
         self._owner.audio_up()
 
@@ -146,9 +144,15 @@ class Audio:
         if self.run.state == "failed":
             return
         self._owner.audio_down()
+        if self._looking:
+            self.launch()
+            return
         self._owner.publish("engine", {"event": "audio_ended", "status": describe_exit(status), "position": position})
         _log.warning("the audio process ended (%s) at frame %d", describe_exit(status), position)
-        if not self._ended_for_loss and self._deaths.add():
+        blamed = self._blame(status, position)
+        # A device that hangs is no fault of the process, nor is the code of a plugin, which has a count of its own.
+        its_own = not self._ended_for_loss and not blamed and self.hung != "start"
+        if its_own and self._deaths.add():
             self._fail(
                 EngineError(
                     f"{too_many('audio')}, the last time with {describe_exit(status)}; it is not started again",
@@ -159,6 +163,15 @@ class Audio:
             return
         self.restarts += 1
         self.launch()
+
+    def _blame(self, status: int, position: int) -> bool:
+        """Whether it died, or had to be ended, in the code of a plugin's core: the owner is told of which."""
+        marks = self._page.marked_cores()
+        self._page.forget_cores()
+        if not marks or not (is_crash(status) or self.hung or self._ended_for_loss):
+            return False
+        self._owner.core_to_blame(marks, position)
+        return True
 
     def _fail(self, error: AsmuError) -> None:
         if self._once_up:  # before, the error itself goes to whoever starts the engine

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
-import queue
 import struct
 import subprocess
 import threading
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from asmu_engine.host.loop import Loop
+from asmu_engine.host.outlet import Outlet
 from asmu_engine.protocol.codec import pack
 from asmu_engine.protocol.errors import AsmuError, EngineError, PatchError, from_wire
 from asmu_engine.protocol.pipe import MessagePipe
@@ -39,8 +38,8 @@ class _Pending:
 class Child:
     """One running child; all callbacks are made in the loop.
 
-    Two threads keep the loop from waiting for the child: one writes to its pipe (a stopped child lets it fill up),
-    one reads from it. A child is started in a process group of its own, so that Ctrl-C in a terminal ends the
+    Two threads keep the loop from waiting for the child: one reads from it, one writes what its pipe has no room for (a
+    stopped child lets it fill up). A child is started in a process group of its own, so that Ctrl-C in a terminal ends the
     user's script, which then ends its engine in order.
 
     Parameters
@@ -78,19 +77,15 @@ class Child:
         self._in_order = in_order
         self._ids = itertools.count()
         self._pending: dict[int, _Pending] = {}
-        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0 if os.name == "posix" else None
         )
         assert self._process.stdout is not None
         assert self._process.stdin is not None
         self._pipe = MessagePipe(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
-        self._threads = [
-            threading.Thread(target=target, name=f"{name}-{target.__name__.strip('_')}", daemon=True)
-            for target in (self._read, self._write)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._outlet = Outlet(cast(BinaryIO, self._process.stdin), f"{name}-write")
+        self._reader = threading.Thread(target=self._read, name=f"{name}-read", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -117,7 +112,7 @@ class Child:
             )
         seconds = float("inf") if timeout is None else timeout
         self._pending[identifier] = _Pending(str(message.get("do")), answer, seconds, time.monotonic())
-        self._outgoing.put(_LENGTH.pack(len(data)) + data)
+        self._outlet.put(_LENGTH.pack(len(data)) + data)
 
     def overdue(self) -> str | None:
         """What the child was asked and did not answer in time, if anything; it is the caller's to `kill` it."""
@@ -131,7 +126,7 @@ class Child:
 
     def close_pipe(self) -> None:
         """No more requests: the child reads the end of its stdin when it has read those before, and ends."""
-        self._outgoing.put(None)
+        self._outlet.close()
 
     def _read(self) -> None:
         while True:
@@ -149,21 +144,7 @@ class Child:
             # It closed its pipe but lives on: of no use to anybody.
             self._process.kill()
             status = self._process.wait()
-        self._outgoing.put(None)
         self._loop.post(lambda: self._finish(status))
-
-    def _write(self) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        try:
-            while (data := self._outgoing.get()) is not None:
-                stdin.write(data)
-                if self._outgoing.empty():
-                    stdin.flush()
-        except (OSError, ValueError):
-            pass  # the child is gone, which the reading thread tells
-        with contextlib.suppress(OSError):
-            stdin.close()
 
     def _take(self, message: dict[str, Any]) -> None:
         if "id" not in message:
@@ -181,8 +162,9 @@ class Child:
 
     def _finish(self, status: int) -> None:
         self.ended = True
-        for thread in self._threads:
-            thread.join(1.0)
+        self._outlet.close()
+        self._outlet.join(1.0)
+        self._reader.join(1.0)
         self._pipe.close()
         pending, self._pending = list(self._pending.values()), {}
         for one in pending:

@@ -141,6 +141,7 @@ class ClientHandlers:
             "samplerate": engine.config.samplerate,
             "blocksize": engine.config.blocksize,
             "state": engine.audio.run.state,
+            "reason": engine.audio.run.reason,
             "device": engine.audio.run.device,
             "revision": engine.patch.revision,
             "frame_position": engine.page.counter("frame_position"),
@@ -164,6 +165,7 @@ class ClientHandlers:
             "services": self._services(),
             "owners": engine.owners.all(),
             "jobs": engine.jobs.facts(),
-            "said": engine.said(),
+            "said": engine.said.facts(),
+            "clock_fit": engine.clocks.fit.model_dump() if engine.clocks.fit else None,
             "uptime": time.monotonic() - self._begun,
         }

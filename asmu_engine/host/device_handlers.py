@@ -123,7 +123,8 @@ class DeviceHandlers:
         self._transactions.by_itself(work)
 
     def _fault(self, request: messages.Fault, client: Client, answer: Answer) -> None:
-        self._audio.ask({"do": "fault", "fault": request.fault, "blocks": request.blocks, "frames": request.frames}, answer)
+        fields = {"blocks": request.blocks, "frames": request.frames, "seconds": request.seconds}
+        self._audio.ask({"do": "fault", "fault": request.fault, **fields}, answer)
 
 
 def _list(channels: list[int]) -> str:

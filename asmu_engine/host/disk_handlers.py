@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from asmu_engine.host.access import check_there
+from asmu_engine.host.acquisitions import Acquisitions
 from asmu_engine.host.child import Answer
 from asmu_engine.host.clients import Client
 from asmu_engine.host.handling import Handlers
+from asmu_engine.host.job import JobKind
 from asmu_engine.host.jobs import Jobs
 from asmu_engine.host.lane import Lane
 from asmu_engine.host.leases import Leases
+from asmu_engine.host.node import Node
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.recordings import RecordingFolder
 from asmu_engine.protocol import messages
@@ -28,12 +32,17 @@ class DiskHandlers:
 
     Parameters
     ----------
+    acquisitions
+        What the disk process is told of recordings into folders.
     recordings
         The folder that clients of other machines reach; empty for none.
     """
 
-    def __init__(self, patch: Patch, leases: Leases, lane: Lane, jobs: Jobs, recordings: str = "") -> None:
+    def __init__(
+        self, patch: Patch, leases: Leases, lane: Lane, jobs: Jobs, acquisitions: Acquisitions, recordings: str = ""
+    ) -> None:
         self._folder = RecordingFolder(recordings)
+        self._acquisitions = acquisitions
         self._patch = patch
         self._leases = leases
         self._asking: dict[int, list[Answer]] = {}
@@ -41,6 +50,7 @@ class DiskHandlers:
         self._jobs = jobs
         self.handlers: Handlers = {
             messages.Record: self._record,
+            messages.Acquire: self._acquire,
             messages.Play: self._play,
             messages.Seek: self._seek,
             messages.JobStatus: self._status,
@@ -57,12 +67,24 @@ class DiskHandlers:
         }
         if request.at is not None:
             command["start"] = request.at
-        self._begin(request, client, answer, kind="record", ring="tap", command=command)
+        self._begin(request, client, answer, kind="record", ring="tap", command=lambda node: command)
+
+    def _acquire(self, request: messages.Acquire, client: Client, answer: Answer) -> None:
+        folder = self._folder.path(request.folder, remote=client.remote)
+        settings = request.settings
+        if settings.second_folder:
+            second = self._folder.path(settings.second_folder, remote=client.remote)
+            settings = settings.model_copy(update={"second_folder": second})
+
+        def command(node: Node) -> dict[str, Any]:
+            return self._acquisitions.command(request, folder, settings, node)
+
+        self._begin(request, client, self._when_kept(answer), kind="acquire", ring="tap", command=command)
 
     def _play(self, request: messages.Play, client: Client, answer: Answer) -> None:
         path = self._folder.path(request.path, remote=client.remote)
         command = {"path": path, "loop": request.loop, "start": request.start}
-        self._begin(request, client, answer, kind="play", ring="feed", command=command)
+        self._begin(request, client, answer, kind="play", ring="feed", command=lambda node: command)
 
     def _seek(self, request: messages.Seek, client: Client, answer: Answer) -> None:
         self._check_job(request.job, client)
@@ -70,7 +92,7 @@ class DiskHandlers:
 
     def _stop(self, request: messages.JobStop, client: Client, answer: Answer) -> None:
         self._check_job(request.job, client)
-        self._jobs.stop(request.job, answer)
+        self._jobs.stop(request.job, self._when_kept(answer))
 
     def _status(self, request: messages.JobStatus, client: Client, answer: Answer) -> None:
         """Asked once for all who want to know meanwhile: those who only look must not keep the disk process from its files."""
@@ -97,6 +119,17 @@ class DiskHandlers:
             del self._asking[request.job]
             raise
 
+    def _when_kept(self, answer: Answer) -> Answer:
+        """The answer, held until what it says of a recording into a folder would hold for a successor of this engine too."""
+
+        def answered(result: dict[str, Any] | None, error: AsmuError | None) -> None:
+            if result is None or result.get("kind") == "acquire":
+                self._acquisitions.when_kept(lambda: answer(result, error))
+            else:
+                answer(result, error)
+
+        return answered
+
     def _check_job(self, number: int, client: Client) -> None:
         """What is played is as much a part of a leased feed as its values are, and what is recorded of a leased tap as well.
 
@@ -108,15 +141,15 @@ class DiskHandlers:
 
     def _begin(
         self,
-        request: messages.Record | messages.Play,
+        request: messages.Record | messages.Acquire | messages.Play,
         client: Client,
         answer: Answer,
         *,
-        kind: Literal["record", "play"],
+        kind: JobKind,
         ring: Literal["tap", "feed"],
-        command: dict[str, Any],
+        command: Callable[[Node], dict[str, Any]],
     ) -> None:
-        keep = isinstance(request, messages.Record) and request.keep
+        keep = not isinstance(request, messages.Play) and request.keep
 
         def work() -> None:
             if not keep:
@@ -143,7 +176,7 @@ class DiskHandlers:
                 node=node.name,
                 ring=node.ring,
                 client=client.label,
-                command=command,
+                command=command(node),
                 client_id=client.id,
                 keep=keep,
             )

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 import zmq
 
+from asmu_engine.host.inbox import Inbox
+from asmu_engine.network.aliveness import ping, probe
 from asmu_engine.protocol.errors import EngineError
 from asmu_engine.protocol.request import Role
 
@@ -18,16 +20,6 @@ HARD_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 QUEUE_MESSAGES: Final = 1000
 """Answers and events that wait for one client; more are dropped."""
-
-QUEUE_REQUESTS: Final = 32
-"""Requests of one client that wait to be read; then its own queue fills. They may be large, so these are few."""
-
-MAX_FRAMES: Final = 8
-"""Frames of one message that are looked at. A request has one, or two; of a message of millions, which ZeroMQ hands over whole,
-the rest is thrown away a little at a time."""
-
-FRAMES_A_TURN: Final = 4096
-"""So many are thrown away before the loop sees to everything else."""
 
 TRACKED_BYTES: Final = 4096
 """Answers of so many bytes are counted from when they are sent until the system has taken them."""
@@ -38,10 +30,8 @@ UNREAD_BYTES: Final = 64 * 1024 * 1024
 _MAX_SUBSCRIPTION_BYTES: Final = 4096
 """Of a message to the socket of events: a topic, or a word of the handshake. Each byte of a topic takes fifty in memory."""
 
-_HEARTBEAT_MS: Final = 1000
-_HEARTBEAT_TIMEOUT_MS: Final[dict[int, int]] = {zmq.ROUTER: 2000, zmq.PUB: 10_000}
-"""Of requests it decides, with what `presence` adds, how soon a client that is gone is noticed: within 5 s. Of events only when
-the memory of one is freed."""
+_HEARTBEAT_TIMEOUT_MS: Final = 2000
+"""It decides, with what `presence` adds, how soon a client that is gone is noticed: within 5 s."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,10 @@ class Endpoint(Protocol):
     def events_port(self) -> int | None:
         """TCP port of the events for who came in here; None where they are found by name."""
 
+    @property
+    def more(self) -> bool:
+        """True while messages wait of which the sockets say nothing."""
+
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, without waiting: its sender, and its frames beside the sender's identity; None without one."""
 
@@ -100,46 +94,16 @@ def open_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     """A socket with the limits that hold for all clients."""
     socket: zmq.Socket[bytes] = context.socket(kind)
     socket.linger = 0
-    socket.sndhwm = socket.rcvhwm = QUEUE_MESSAGES
+    socket.sndhwm = QUEUE_MESSAGES
     socket.setsockopt(zmq.MAXMSGSIZE, HARD_MESSAGE_BYTES)
-    # Answered by the peer's ZeroMQ, whatever its Python is doing: so a connection ends exactly when the peer is gone or stopped.
-    socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS.get(kind, _HEARTBEAT_TIMEOUT_MS[zmq.PUB]))
     if kind == zmq.ROUTER:
-        socket.rcvhwm = QUEUE_REQUESTS
+        # Answered by the peer's ZeroMQ, whatever its Python does: so a connection ends exactly when the peer is gone or stopped.
+        ping(socket, _HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # full or gone shows as an error, not as silence
     else:
+        probe(socket)
         socket.setsockopt(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
     return socket
-
-
-class Inbox:
-    """Messages of a ROUTER, of which one that has any number of frames takes no more than its turn.
-
-    Parameters
-    ----------
-    socket
-        Where they come in.
-    """
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
-        self._begun: list[zmq.Frame] = []
-
-    def receive(self) -> list[zmq.Frame] | None:
-        """The next message without waiting, the sender's identity first, at most `MAX_FRAMES` of it; None without one."""
-        begun = self._begun
-        try:
-            for _ in range(FRAMES_A_TURN):
-                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
-                if len(begun) < MAX_FRAMES:
-                    begun.append(frame)
-                if not frame.more:
-                    self._begun = []
-                    return begun
-        except zmq.Again:
-            pass
-        return None
 
 
 class Outbox:
@@ -217,13 +181,17 @@ class LocalEndpoint:
         """None: clients find both sockets in the engine's folder."""
         return None
 
+    @property
+    def more(self) -> bool:
+        """True while messages wait of which the sockets say nothing."""
+        return self._inbox.more
+
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, or None."""
         received = self._inbox.receive()
         if received is None:
             return None
-        identity, *frames = (frame.bytes for frame in received)
-        return Peer(identity), frames
+        return Peer(received.identity), received.frames
 
     def send(self, peer: Peer, frames: list[bytes]) -> bool:
         """Send; False when the peer is gone."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
 from asmu_engine.config import EngineConfig
+from asmu_engine.host.acquisitions import Acquisitions
 from asmu_engine.host.audio import Audio
 from asmu_engine.host.child import Answer
 from asmu_engine.host.client_handlers import ClientHandlers
-from asmu_engine.host.clients import Client, Clients
+from asmu_engine.host.clients import ENGINE, Client, Clients
+from asmu_engine.host.clocks import Clocks
+from asmu_engine.host.crashes import blame
 from asmu_engine.host.device_handlers import DeviceHandlers
 from asmu_engine.host.disk_handlers import DiskHandlers
-from asmu_engine.host.events import Events, Topic
+from asmu_engine.host.events import Events
 from asmu_engine.host.handling import Handlers
+from asmu_engine.host.heritage import Heritage
 from asmu_engine.host.history import History
 from asmu_engine.host.history_handlers import HistoryHandlers
 from asmu_engine.host.jobs import Jobs
@@ -28,18 +33,23 @@ from asmu_engine.host.patch import Patch
 from asmu_engine.host.patch_handlers import PatchHandlers
 from asmu_engine.host.presence import CHECK_SECONDS, Presence
 from asmu_engine.host.rings import Rings
+from asmu_engine.host.said import Said
 from asmu_engine.host.schedule_handlers import ScheduleHandlers
+from asmu_engine.host.source import source_of
+from asmu_engine.host.state import State
 from asmu_engine.host.transactions import Transactions
 from asmu_engine.protocol import messages
 from asmu_engine.protocol.catalogue import Kind
 from asmu_engine.protocol.errors import AsmuError, EngineError
 from asmu_engine.protocol.keys import KeyRing
+from asmu_engine.protocol.topic import Topic
 from asmu_engine.shm.status import StatusPage
 
 _log = logging.getLogger(__name__)
 
 AUDIO_END_SECONDS: Final = 2.0
 DISK_END_SECONDS: Final = 10.0
+FOLDER_END_SECONDS: Final = 600.0
 LAST_RESORT_SECONDS: Final = 2.0
 """Grace beyond both, should the end itself fail: a host never stays because it cannot end."""
 _TO_THE_END: Final = (messages.Shutdown, messages.Status, messages.Ping, messages.Goodbye)
@@ -55,6 +65,8 @@ class Engine:
         Called once, with None when the audio process is up, or with the error for which there is no engine.
     on_ended
         Called once when everything that `end` ends has ended.
+    state, position
+        What a dead engine of this name has left, with which this one goes on, and the frame position that it had come to.
     """
 
     def __init__(
@@ -65,9 +77,12 @@ class Engine:
         private: bool,
         on_ready: Callable[[AsmuError | None], None],
         on_ended: Callable[[], None],
+        state: State | None = None,
+        position: int = 0,
     ) -> None:
         self.config = config
         self.private = private
+        self.axis = secrets.token_hex(8)
         self.clients = Clients()
         self.events = Events()
         self._loop = loop
@@ -83,7 +98,14 @@ class Engine:
         self._journal = Journal(config.journal, config, self._journal_failed) if config.journal else None
         self.history = History(self.patch, self._journal)
         self.jobs = Jobs(loop, self.events)
+        self.acquisitions = Acquisitions(loop, self.jobs, self.source, lambda: self.clocks.fit, config.samplerate)
+        self.clocks = Clocks(loop, self.page, config.samplerate, config.blocksize, self.publish)
+        self.clocks.on_fit = self.acquisitions.fitted
+        self.said = Said(self.patch)
+        for observer in (self.clocks.happened, self.acquisitions.happened, self.said.happened):
+            self.events.observe(observer)
         self.audio = Audio(loop, config, self.page, self)
+        self.audio.run.pulse.fit = lambda: self.clocks.fit
         self._transactions = Transactions(
             loop=loop,
             patch=self.patch,
@@ -107,7 +129,6 @@ class Engine:
         )
         self.keys = KeyRing()
         self._ending: list[Answer] | None = None
-        self._said: dict[str, dict[str, int]] = {}
         self._client_handlers = ClientHandlers(self)
         self._device_handlers = DeviceHandlers(config, self.patch, self.leases, self._transactions, self._lane, self.audio)
         self._patch_handlers = PatchHandlers(self.patch, self._lane, self.owners)
@@ -117,9 +138,10 @@ class Engine:
             **self._patch_handlers.handlers,
             **ScheduleHandlers(self._transactions).handlers,
             **HistoryHandlers(self.history, self._transactions).handlers,
-            **DiskHandlers(self.patch, self.leases, self._lane, self.jobs, config.recordings).handlers,
+            **DiskHandlers(self.patch, self.leases, self._lane, self.jobs, self.acquisitions, config.recordings).handlers,
             **KeyHandlers(self.keys).handlers,
         }
+        self.heritage = Heritage(loop, self, state, position)
         loop.every(CHECK_SECONDS, self._look_after_clients)
 
     def launch(self) -> None:
@@ -164,6 +186,18 @@ class Engine:
         """Do something likewise, while the audio process has nothing for frames to come; see `Transactions.by_itself`."""
         self._transactions.by_itself(work)
 
+    def status(self) -> dict[str, Any]:
+        """Everything but the patch, as `status` answers it."""
+        return self._client_handlers.status()
+
+    def submit(self, request: messages.Transaction, answer: Answer) -> None:
+        """A transaction of the engine's own."""
+        self._transactions.submit(request, ENGINE, 0, answer)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Make a call once, after at least so many seconds."""
+        self._loop.later(seconds, call)
+
     def patch_facts(self) -> dict[str, Any]:
         """The patch as `patch` answers it."""
         return self._patch_handlers.facts()
@@ -187,19 +221,21 @@ class Engine:
         self._on_ready = None
         self.publish("engine", {"event": "ending"})
         self.audio.close(self._end_disk, AUDIO_END_SECONDS)
-        self._loop.later(AUDIO_END_SECONDS + DISK_END_SECONDS + LAST_RESORT_SECONDS, self._on_ended)
+        disk_seconds = FOLDER_END_SECONDS if self.jobs.acquiring else DISK_END_SECONDS
+        self._loop.later(AUDIO_END_SECONDS + disk_seconds + LAST_RESORT_SECONDS, self._on_ended)
 
     def _end_disk(self) -> None:
         self._lane.resume()  # what still waits is refused now
-        self.jobs.close(self._ended, DISK_END_SECONDS)
+        self.jobs.close(self._ended, DISK_END_SECONDS, FOLDER_END_SECONDS)
 
     def _ended(self) -> None:
         for answer in self._ending or ():
             answer({}, None)
         self._on_ended()
 
-    def close(self) -> None:
-        """Finish the journal, and detach from the counters page."""
+    def close(self, *, in_order: bool = True) -> None:
+        """Finish the journal, and detach from the counters page; `in_order`: there is nothing to ``--resume``."""
+        self.heritage.close(remove=in_order)
         if self._journal is not None:
             self._journal.close(self.page.counter("frame_position"))
         self.page.close()
@@ -209,7 +245,7 @@ class Engine:
     def audio_ready(self, catalogue: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Take the catalogue; the edits that rebuild the patch."""
         self._patch_handlers.catalogue = catalogue
-        self._said.clear()  # what a core of the process before had said
+        self.said.forget()
         self.patch.kinds = {kind["name"]: Kind.from_wire(kind) for kind in catalogue}
         return self.patch.replay()
 
@@ -217,7 +253,7 @@ class Engine:
         """Edits may go on."""
         if self._on_ready is not None:
             on_ready, self._on_ready = self._on_ready, None
-            on_ready(None)
+            self.heritage.up(on_ready)
         self._lane.resume()
 
     def audio_down(self) -> None:
@@ -230,20 +266,26 @@ class Engine:
             on_ready, self._on_ready = self._on_ready, None
             on_ready(error)
         self._lane.resume()
-        self.jobs.stop_recordings(str(error))
+        self.jobs.stop_recordings(str(error), ("record", "acquire"))
 
     def device_running(self, device: dict[str, Any] | None) -> None:
         """Which channels may be connected now."""
         self.patch.open_channels(*((device.get("inputs"), device.get("outputs")) if device else (None, None)))
 
     def device_lost(self, reason: str) -> None:
-        """Recordings are whole up to here."""
+        """Recordings of one file are whole up to here; those into folders wait for the device."""
         self.jobs.stop_recordings(f"the device was lost: {reason}")
 
+    def device_awaited(self) -> bool:
+        """Who records into a folder has its device back as soon as it is there."""
+        return self.config.reopen or self.jobs.acquiring
+
+    def core_to_blame(self, marks: set[int], position: int) -> None:
+        """A core that crashes again and again is left out of the patch that the next process gets."""
+        blame(self.patch, marks, lambda fields: self.publish("node", fields), position)
+
     def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
-        """One event; what cores say of themselves is kept for those who ask later."""
-        if fields.get("event") == "node":
-            self._said.setdefault(str(fields["node"]), {})[str(fields["what"])] = int(fields["position"])
+        """One event."""
         if self._journal is not None:
             self._journal.note(topic, fields)
         self.events.publish(topic, fields)
@@ -253,6 +295,6 @@ class Engine:
         _log.error("the journal is not whole: %(reason)s", fields)
         self._loop.post(lambda: self.events.publish("engine", {"event": "journal_failed", **fields}))
 
-    def said(self) -> dict[str, dict[str, int]]:
-        """By node in the patch: what its core said of itself, with the frame position at which it last did."""
-        return {node: said for node, said in self._said.items() if node in self.patch.nodes}
+    def source(self, node: str) -> dict[str, Any]:
+        """Where the frames of a tap come from, as a manifest tells it."""
+        return source_of(self.config, axis=self.axis, device=self.audio.run.device, patch=self.patch_facts(), node=node)

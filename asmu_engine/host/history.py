@@ -18,6 +18,7 @@ from asmu_engine.host.patch import Patch
 from asmu_engine.host.undoing import check_undo, touches
 from asmu_engine.host.values import shown_values
 from asmu_engine.protocol.arrays import Array
+from asmu_engine.protocol.codec import PACK_BYTES
 from asmu_engine.protocol.edits import Add, Edit, Remove
 from asmu_engine.protocol.errors import PatchError
 from asmu_engine.protocol.version import MAX_HISTORY
@@ -235,8 +236,8 @@ class History:
             return msgpack.ExtType(_REFERENCE, (len(arrays) - 1).to_bytes(4, "little"))
 
         # An edit's fields as they stand on the wire; model_dump would copy all that is in them.
-        entry.done = msgpack.packb([edit.__dict__ for edit in edits], default=reference)
-        entry.back = msgpack.packb(back, default=reference)
+        entry.done = msgpack.packb([edit.__dict__ for edit in edits], default=reference, buf_size=PACK_BYTES)
+        entry.back = msgpack.packb(back, default=reference, buf_size=PACK_BYTES)
         entry.arrays = tuple(arrays)
         entry.size = len(entry.done) + len(entry.back) + sum(len(array.data) for array in arrays)
         entry.undoable = bool(back)

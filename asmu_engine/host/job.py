@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from asmu_engine.host.child import Answer
 
-JobKind = Literal["record", "play"]
+JobKind = Literal["record", "acquire", "play"]
+"""A recording of one file, one into a folder, a player."""
 
 
 @dataclass
@@ -34,11 +35,16 @@ class Job:
         """True until it is finished or failed."""
         return self.state in ("starting", "running")
 
+    @property
+    def path(self) -> str:
+        """Its file, or its folder."""
+        return str(self.command["folder" if self.kind == "acquire" else "path"])
+
     def note(self, told: dict[str, Any]) -> None:
         """The disk process told how far it is."""
         self.progress.update({key: value for key, value in told.items() if key not in ("event", "state", "job")})
 
     def facts(self) -> dict[str, Any]:
         """What clients see of it."""
-        own = {"job": self.job, "kind": self.kind, "node": self.node, "path": self.command["path"], "client": self.client}
+        own = {"job": self.job, "kind": self.kind, "node": self.node, "path": self.path, "client": self.client}
         return {**self.progress, **own, "state": self.state}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from asmu_engine.host.child import Answer, Child, describe_exit
@@ -12,27 +11,34 @@ from asmu_engine.host.command import python_command
 from asmu_engine.host.deaths import Deaths, too_many
 from asmu_engine.host.events import Events
 from asmu_engine.host.job import Job, JobKind
+from asmu_engine.host.jobtable import JobTable
 from asmu_engine.host.loop import Loop
-from asmu_engine.protocol.errors import AsmuError, DiskError
+from asmu_engine.protocol.errors import AsmuError, DiskError, EngineError
 
 _log = logging.getLogger(__name__)
 
 COMMAND_SECONDS: Final = 30.0
-MAX_FINISHED: Final = 256
+FILES: Final[tuple[JobKind, ...]] = ("record",)
+"""Recordings of one file; those into a folder can wait for what they record."""
 
 
-class Jobs:
-    """Keeps the jobs going; the disk process is started when the first is wanted."""
+class Jobs(JobTable):
+    """Keeps the jobs going; the disk process is started when the first is wanted.
+
+    `resuming`: what the next process is told, beside its command, of a recording that it goes on with. `stopping`: called right
+    before the process is told to end a job.
+    """
 
     def __init__(self, loop: Loop, events: Events) -> None:
+        super().__init__()
         self.child: Child | None = None
         self.restarts = 0
         self._loop = loop
         self._events = events
-        self._jobs: dict[int, Job] = {}
-        self._numbers = itertools.count(1)
         self._deaths = Deaths()
         self._on_closed: Callable[[], None] | None = None
+        self.resuming: Callable[[Job], dict[str, Any]] = lambda job: {}
+        self.stopping: Callable[[Job], None] = lambda job: None
         loop.every(1.0, self._watch)
 
     def begin(
@@ -52,7 +58,7 @@ class Jobs:
             for other in self.open():
                 if other.kind == "play" and other.ring == ring:
                     raise DiskError(
-                        f"{node} is already fed by job {other.job}, from {other.command['path']}; stop that first",
+                        f"{node} is already fed by job {other.job}, from {other.path}; stop that first",
                         code="feed_in_use",
                         where=node,
                         retry=True,
@@ -73,6 +79,12 @@ class Jobs:
         child.request({"do": kind, "job": job.job, "ring": ring, **command}, begun, COMMAND_SECONDS)
         self._jobs[job.job] = job
         self._forget_finished()
+
+    def lost(self, kind: JobKind, *, node: str, client: str, command: dict[str, Any], error: AsmuError) -> None:
+        """A job of an engine that died cannot go on: it is among the others, as one that failed, for those who look."""
+        job = Job(next(self._numbers), kind, node, "", client, command)
+        self._jobs[job.job] = job
+        self._end(job, "failed", {"error": error.to_wire()}, error)
 
     def status(self, number: int, answer: Answer) -> None:
         """How far a job is."""
@@ -118,10 +130,10 @@ class Jobs:
         if len(job.stopping) == 1:
             self._send_stop(job)
 
-    def stop_recordings(self, reason: str) -> None:
-        """The engine cannot go on: every recording takes what its ring holds and closes its file."""
+    def stop_recordings(self, reason: str, kinds: Collection[JobKind] = FILES) -> None:
+        """What they record will not go on: every recording of these kinds takes what its ring holds and closes its files."""
         for job in self.open():
-            if job.kind == "record":
+            if job.kind in kinds:
                 job.progress["reason"] = reason
                 self.stop(job.job, lambda result, error: None)
 
@@ -132,16 +144,20 @@ class Jobs:
                 job.progress["reason"] = "its node was removed"
                 self.stop(job.job, lambda result, error: None)
 
-    def open(self) -> list[Job]:
-        """Those that go on."""
-        return [job for job in self._jobs.values() if job.open]
+    def tell(self, job: Job, command: dict[str, Any], answer: Answer) -> None:
+        """Tell the disk process something of a job, which may take any time; it must be `running`.
 
-    def facts(self) -> list[dict[str, Any]]:
-        """All jobs that are open, and the last that are not."""
-        return [job.facts() for job in self._jobs.values()]
+        `answer` gets ``engine_failed`` where the process ends first; the next one goes on with the job, but is not told again.
+        """
+        if self.child is None or self.child.ended:
+            raise EngineError("the disk process is being replaced", code="engine_failed", where="disk", retry=True)
+        self.child.request({**command, "job": job.job}, answer, None)
 
-    def close(self, done: Callable[[], None], patience: float) -> None:
-        """End all jobs and the disk process: recordings whole; by force after `patience` seconds."""
+    def close(self, done: Callable[[], None], patience: float, longest: float) -> None:
+        """End all jobs and the disk process: recordings whole; by force after `patience` seconds.
+
+        `longest`: patience with recordings into folders, whose last segments may be large: they are encoded, and checksums made.
+        """
         child = self.child
         if child is None or child.ended:
             done()
@@ -151,7 +167,7 @@ class Jobs:
             self.stop(job.job, lambda result, error: None)
         child.request({"do": "quit"}, lambda result, error: None, None)
         child.close_pipe()
-        self._loop.later(patience, child.kill)
+        self._loop.later(longest if self.acquiring else patience, child.kill)
 
     # -- the process ----------------------------------------------------------------------------------------------
 
@@ -198,11 +214,11 @@ class Jobs:
             "disk", {"event": "disk_restarted", "restarts": self.restarts, "jobs": [job.job for job in open_jobs]}
         )
         for job in open_jobs:
-            if job.kind == "record":
+            if job.kind != "play":
                 self._resume(child, job)
             else:
                 lost = DiskError(
-                    f"the disk process ended ({describe_exit(status)}) while it played {job.command['path']}; "
+                    f"the disk process ended ({describe_exit(status)}) while it played {job.path}; "
                     "what the ring held was still played. Play it again",
                     code="disk_failed",
                     where=job.node,
@@ -221,7 +237,8 @@ class Jobs:
             if job.open:
                 job.state = "running"
 
-        child.request({"do": "record", "job": job.job, "ring": job.ring, **job.command, "resume": True}, resumed, COMMAND_SECONDS)
+        command = {"do": job.kind, "job": job.job, "ring": job.ring, **job.command, "resume": True, **self.resuming(job)}
+        child.request(command, resumed, COMMAND_SECONDS)
         if job.stopping:
             self._send_stop(job)
 
@@ -234,10 +251,14 @@ class Jobs:
                 return  # died over it: the next process is told to resume and stop
             self._end(job, "finished" if error is None else "failed", result or {}, error)
 
-        self.child.request({"do": "stop", "job": job.job, "until": None}, stopped, None)
+        self.stopping(job)
+        reason = str(job.progress.get("reason") or "by request")
+        self.child.request({"do": "stop", "job": job.job, "until": None, "reason": reason}, stopped, None)
 
     def _take_event(self, message: dict[str, Any]) -> None:
         job = self._jobs.get(message.get("job", 0))
+        if job is not None and message.get("event") == "disk_warning":
+            self._events.publish("disk", message)
         if message.get("event") != "job" or job is None:
             return
         state = str(message.get("state", ""))
@@ -256,15 +277,3 @@ class Jobs:
         answers, job.stopping = job.stopping, []
         for answer in answers:
             answer(None if error else job.facts(), error)
-
-    def _job(self, number: int) -> Job:
-        job = self._jobs.get(number)
-        if job is None:
-            known = ", ".join(str(n) for n in self._jobs) or "none"
-            raise DiskError(f"there is no job {number}; jobs: {known}", code="disk_job_unknown", where=str(number))
-        return job
-
-    def _forget_finished(self) -> None:
-        finished = [number for number, job in self._jobs.items() if not job.open]
-        for number in finished[: max(0, len(finished) - MAX_FINISHED)]:
-            del self._jobs[number]

@@ -281,6 +281,7 @@ _FILES: Final[dict[type[Request], Callable[[Any], Fields]]] = {
 }
 _NOTED: Final[dict[tuple[str, str], Callable[[Mapping[str, Any]], Fields | None]]] = {
     ("device", "started"): _started,
+    ("device", "device_back"): lambda event: _started({**event, "reset": False}),
     ("device", "reset"): lambda event: {"what": "reset", **_some(event, "position", "drop")},
     ("engine", "state"): _stopped,
     ("engine", "audio_ended"): lambda event: {"what": "audio_ended", **_some(event, "position", "status")},

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from asmu_engine.host.child import Answer
 from asmu_engine.protocol.errors import AsmuError, EngineError
@@ -19,6 +19,9 @@ MAX_LOOKING: Final = 1024
 """Of those who only look; they take no room from the others, whom they are not allowed to stand in the way of."""
 
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+MAX_TOGETHER: Final = 64
+MAX_TOGETHER_BYTES: Final = 256 * 1024
+"""Of pieces of work that are begun together: the others wait for all of them."""
 
 Start = Callable[[Callable[[], None]], None]
 """Starts a piece of work, which calls what it was given once, when it is done: at once or later."""
@@ -29,6 +32,7 @@ class _Entry:
     start: Start
     alone: Callable[[], bool]
     size: int
+    joins: Any
 
 
 class Lane:
@@ -37,9 +41,15 @@ class Lane:
     A transaction that changes structure runs alone: so nothing builds on it before the audio process has taken it,
     and taking it back when a core cannot be prepared is simple. Those that only set values follow one another
     without waiting, up to a limit.
+
+    Attributes
+    ----------
+    together
+        Starts several pieces of work at once, given what each was submitted with to be known by; None where nobody can.
     """
 
     def __init__(self) -> None:
+        self.together: Callable[[list[Any], Callable[[], None]], None] | None = None
         self._waiting: deque[_Entry] = deque()
         self._size = 0
         self._in_flight = 0
@@ -49,10 +59,11 @@ class Lane:
         self._paused = False
         self._pumping = False
 
-    def submit(self, start: Start, *, alone: Callable[[], bool], size: int = 0, ours: bool = False) -> None:
+    def submit(self, start: Start, *, alone: Callable[[], bool], size: int = 0, ours: bool = False, joins: Any = None) -> None:
         """Run `start` in turn; EngineError when too much is waiting, unless it is the engine's own: `ours`.
 
-        `alone` is asked when its turn has come.
+        `alone` is asked when its turn has come. `joins`: by what `together` knows it, where it may be begun together with those
+        behind it when it is alone; None: it may not.
         """
         waiting = len(self._waiting) - self._looking
         if not ours and (waiting >= MAX_WAITING or (self._waiting and self._size + size > MAX_WAITING_BYTES)):
@@ -62,7 +73,7 @@ class Lane:
                 where="transaction",
                 retry=True,
             )
-        self._waiting.append(_Entry(start, alone, size))
+        self._waiting.append(_Entry(start, alone, size, joins))
         self._size += size
         self._pump()
 
@@ -108,13 +119,30 @@ class Lane:
                 if self._head_alone and self._in_flight:
                     break
                 alone, self._head_alone = self._head_alone, None
-                entry = self._waiting.popleft()
-                self._size -= entry.size
+                entry = self._next()
+                group = [entry]
+                while alone and self._joins(group):
+                    group.append(self._next())
                 self._in_flight += 1
                 self._alone = alone
-                entry.start(self._done)
+                if len(group) > 1 and self.together is not None:
+                    self.together([one.joins for one in group], self._done)
+                else:
+                    entry.start(self._done)
         finally:
             self._pumping = False
+
+    def _next(self) -> _Entry:
+        entry = self._waiting.popleft()
+        self._size -= entry.size
+        return entry
+
+    def _joins(self, group: list[_Entry]) -> bool:
+        """Whether what comes next may be begun together with these."""
+        if self.together is None or group[0].joins is None or len(group) == MAX_TOGETHER or not self._waiting:
+            return False
+        following = self._waiting[0]
+        return following.joins is not None and sum(one.size for one in group) + following.size <= MAX_TOGETHER_BYTES
 
     def _done(self) -> None:
         self._in_flight -= 1

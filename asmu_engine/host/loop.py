@@ -7,7 +7,6 @@ import heapq
 import itertools
 import logging
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -41,19 +40,24 @@ class Loop:
 
     def __init__(self) -> None:
         self._poller = zmq.Poller()
-        self._handlers: dict[Any, Callable[[], None]] = {}
+        self._handlers: dict[Any, Callable[[], object]] = {}
+        self._unfinished: list[Any] = []
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._posted: deque[Callable[[], None]] = deque()
         self._running = False
-        self._awake = threading.Event()
+        self._awake = False  # no Event: its lock may be held by the very thread that a signal handler interrupts
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._poller.register(self._reader, zmq.POLLIN)
+        self._handlers[self._reader.fileno()] = self._drain
 
-    def add_socket(self, zmq_socket: zmq.Socket[bytes], handler: Callable[[], None]) -> None:
-        """Call `handler` whenever there is something to receive; it must not wait for more."""
+    def add_socket(self, zmq_socket: zmq.Socket[bytes], handler: Callable[[], object]) -> None:
+        """Call `handler` whenever there is something to receive; it must not wait for more.
+
+        Where it returns True it has taken more than it has handled, and is called again after everything else had its turn.
+        """
         self._handlers[zmq_socket] = handler
         self._poller.register(zmq_socket, zmq.POLLIN)
 
@@ -84,8 +88,8 @@ class Loop:
 
     def wake(self) -> None:
         """From any thread or signal handler: let the loop look around."""
-        if not self._awake.is_set():
-            self._awake.set()
+        if not self._awake:
+            self._awake = True
             # Full: the loop is about to wake anyway. Closed: there is no loop any more.
             with contextlib.suppress(OSError):
                 self._writer.send(b"\0")
@@ -94,9 +98,11 @@ class Loop:
         """Handle everything until `stop`."""
         self._running = True
         while self._running:
-            for source, _ in self._poller.poll(self._patience()):
-                if source in self._handlers:
-                    self._guarded(self._handlers[source])
+            ready = [source for source, _ in self._poller.poll(self._patience())]
+            unfinished, self._unfinished = self._unfinished, []
+            for source in dict.fromkeys((*ready, *unfinished)):
+                if source in self._handlers and self._guarded(self._handlers[source]) is True:
+                    self._unfinished.append(source)
             self._run_posted()
             self._run_due()
 
@@ -112,18 +118,19 @@ class Loop:
 
     def _patience(self) -> int:
         """Milliseconds until the next timer, rounded up; at most a minute."""
-        if self._posted:
+        if self._posted or self._unfinished:
             return 0
         if not self._timers:
             return 60_000
         return max(0, min(60_000, int((self._timers[0][0] - time.monotonic()) * 1000) + 1))
 
+    def _drain(self) -> None:
+        """Take what woke the loop; also when that comes late, after the posted call was made: else no `poll` would wait again."""
+        with contextlib.suppress(OSError):
+            self._reader.recv(4096)
+
     def _run_posted(self) -> None:
-        if self._awake.is_set():
-            # Cleared before the queue is read: a call posted from now on wakes the loop again.
-            self._awake.clear()
-            with contextlib.suppress(OSError):
-                self._reader.recv(4096)
+        self._awake = False  # before the queue is read: a call posted from now on wakes the loop again
         for _ in range(len(self._posted)):
             self._guarded(self._posted.popleft())
 
@@ -134,8 +141,9 @@ class Loop:
             if timer.call is not None:
                 self._guarded(timer.call)
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _guarded(self, call: Callable[[], object]) -> object:
         try:
-            call()
+            return call()
         except Exception:  # noqa: BLE001 - see the class
             _log.exception("a handler failed; the host goes on")
+            return None

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -25,17 +25,22 @@ from asmu_engine.host.claim import claim_engine, release_engine
 from asmu_engine.host.endpoint import LocalEndpoint
 from asmu_engine.host.engine import Engine
 from asmu_engine.host.footprint import settle
+from asmu_engine.host.logs import EventLog, begin_log
 from asmu_engine.host.loop import Loop
+from asmu_engine.host.notify import ALIVE, READY, STOPPING, notify, watchdog_seconds
 from asmu_engine.host.remote import RemoteEndpoint
+from asmu_engine.host.resume import dead_position, resumed
 from asmu_engine.host.server import Server
+from asmu_engine.host.state import State
+from asmu_engine.protocol import exits
 from asmu_engine.protocol.errors import AsmuError, ConfigError, EngineError
 from asmu_engine.protocol.pipe import MessagePipe
 from asmu_engine.protocol.runtime import EngineClaim, EngineInfo
 from asmu_engine.shm.status import create_status
 
-EXIT_OK: Final = 0
-EXIT_ERROR: Final = 1
-EXIT_AUDIO_FAILED: Final = 3
+if TYPE_CHECKING:
+    from asmu_engine.host.web import MetricsServer
+
 OWNER_CHECK_SECONDS: Final = 0.5
 LINGER_SECONDS: Final = 0.3
 SWITCH_SECONDS: Final = 0.0005
@@ -50,22 +55,36 @@ _log = logging.getLogger(__name__)
 class Host:
     """One running host: sockets, engine, owner."""
 
-    def __init__(self, config: EngineConfig, *, private: bool, pipe: MessagePipe | None) -> None:
+    def __init__(self, config: EngineConfig, *, private: bool, pipe: MessagePipe | None, state: State | None = None) -> None:
         self._config = config
         self._private = private
         self._pipe = pipe
         self._loop = Loop()
         self._parent = os.getppid()
         self._error: AsmuError | None = None
+        position = dead_position(config.name) if state is not None else 0  # before what the dead have left is removed
         self._claim: EngineClaim = claim_engine(config.name)
         settle()
         self._context = zmq.Context(io_threads=1)
         self._local: LocalEndpoint | None = None
         self._remote: RemoteEndpoint | None = None
         self._announcement: Announcement | None = None
+        self._web: MetricsServer | None = None
         try:
             create_status(config.name).close()
-            self._engine = Engine(self._loop, config, private=private, on_ready=self._ready, on_ended=self._loop.stop)
+            if config.log:
+                begin_log(Path(config.log), config.log_bytes, config.log_files)
+            self._engine = Engine(
+                self._loop,
+                config,
+                private=private,
+                on_ready=self._ready,
+                on_ended=self._loop.stop,
+                state=state,
+                position=position,
+            )
+            if config.log:
+                self._engine.events.observe(EventLog())
             if config.listen:
                 self._remote = RemoteEndpoint(config.listen, self._engine.keys)  # a port that is taken is said at once
             self._engine.launch()  # first of all: it takes longest, and the rest is done meanwhile
@@ -77,6 +96,10 @@ class Host:
                 self._remote.serve(self._loop, self._server.read, self._engine.events)
             if config.announce:
                 self._announcement = announce(config.name, self._remote)
+            if config.metrics:
+                from asmu_engine.host.web import MetricsServer  # it loads http and ssl, 1.5 MB that most engines do without
+
+                self._web = MetricsServer(config.metrics, self._loop, self._engine.status, config.ring_seconds)
         except BaseException:
             self._close_sockets(0)
             release_engine(self._claim)
@@ -88,16 +111,20 @@ class Host:
         try:
             self._loop.run()
         finally:
+            notify(STOPPING)
             failed = self._engine.audio.run.state == "failed"
-            self._engine.close()
+            in_order = self._engine.ending and self._error is None and not failed
+            self._engine.close(in_order=in_order)
             self._close_sockets(LINGER_SECONDS)
             release_engine(self._claim)
             self._loop.close()
         if self._error is not None:
             raise self._error
-        return EXIT_AUDIO_FAILED if failed else EXIT_OK
+        return exits.AUDIO_FAILED if failed else exits.OK
 
     def _close_sockets(self, linger: float) -> None:
+        if self._web is not None:
+            self._web.close()
         if self._announcement is not None:
             self._announcement.close()
         if self._remote is not None:
@@ -121,9 +148,13 @@ class Host:
             private=self._private,
             listen=self._remote.requests_endpoint if self._remote else "",
             listen_events=self._remote.events_endpoint if self._remote else "",
+            metrics=self._web.url if self._web else "",
         )
         self._claim.publish(info)
-        if self._config.autostart:
+        notify(READY)
+        if (seconds := watchdog_seconds()) is not None:
+            self._loop.every(seconds, lambda: notify(ALIVE))
+        if self._config.autostart and not self._engine.heritage.runs:
             self._engine.autostart()
         if self._pipe is not None:
             self._pipe.send({"ready": True, "info": asdict(info)})
@@ -175,15 +206,18 @@ class Host:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a host until its end; returns the exit status: 0 fine, 1 an error, 3 the audio process failed."""
+    """Run a host until its end; returns the exit status, see `asmu_engine.protocol.exits`."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s: %(message)s")
     sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(PRIVATE_UMASK)
     pipe = MessagePipe.of_this_process() if given.stdin else None
     try:
-        config, private = _handshake(pipe) if pipe is not None else (_config(given), False)
-        return Host(config, private=private, pipe=pipe).run()
+        config, private, resume = _handshake(pipe) if pipe is not None else (_config(given), False, given.resume)
+        state = None
+        if resume:
+            config, state = resumed(config)
+        return Host(config, private=private, pipe=pipe, state=state).run()
     except OSError as error:
         return _refuse(
             pipe, EngineError(f"the engine cannot run: {error}", code="engine_failed", where=str(error.filename or ""))
@@ -197,16 +231,20 @@ def _refuse(pipe: MessagePipe | None, error: AsmuError) -> int:
         sys.stderr.write(f"asmu_engine: {error}\n")
     else:
         pipe.send({"error": error.to_wire()})
-    return EXIT_ERROR
+    return exits.USAGE if isinstance(error, ConfigError) else exits.ERROR
 
 
-def _handshake(pipe: MessagePipe) -> tuple[EngineConfig, bool]:
+def _handshake(pipe: MessagePipe) -> tuple[EngineConfig, bool, bool]:
     message = pipe.receive()
     if message is None or not isinstance(message.get("config"), dict):
         raise ConfigError(
-            'the first message on stdin must be {"config": {…}, "private": true or false}', code="bad_config", where="config"
+            'the first message on stdin must be {"config": {…}, "private": true or false}, with "resume": true to go on with '
+            "what an engine has left that died",
+            code="bad_config",
+            where="config",
         )
-    return make_config(**message["config"]), bool(message.get("private", False))
+    resume = bool(message.get("resume", False))
+    return make_config(environment=not resume, **message["config"]), bool(message.get("private", False)), resume
 
 
 _ARGUMENTS: Final = (
@@ -220,6 +258,9 @@ _ARGUMENTS: Final = (
     "recordings",
     "journal",
     "announce",
+    "metrics",
+    "log",
+    "reopen",
 )
 
 
@@ -239,6 +280,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recordings", metavar="FOLDER", help="the only folder that clients of other machines reach")
     parser.add_argument("--journal", metavar="FILE", help="append every transaction there, for asmu replay")
     parser.add_argument("--announce", action="store_true", default=None, help="tell the local network of this engine (zeroconf)")
+    parser.add_argument("--metrics", metavar="PORT", help="serve /metrics and /healthz on this port of the loopback")
+    parser.add_argument("--log", metavar="FILE", help="log as JSON lines there, in files that are rotated")
+    parser.add_argument("--resume", action="store_true", help="go on with what an engine of this name has left that died")
+    parser.add_argument("--reopen", action="store_true", default=None, help="look for a device that was lost until it is back")
     parser.add_argument("--autostart", action="store_true", default=None, help="run the device at once")
     return parser
 
@@ -247,4 +292,4 @@ def _config(given: argparse.Namespace) -> EngineConfig:
     values: dict[str, Any] = {key: getattr(given, key) for key in _ARGUMENTS}
     if given.plugin:
         values["plugins"] = tuple(given.plugin)
-    return make_config(given.config, **values)
+    return make_config(given.config, environment=not given.resume, **values)

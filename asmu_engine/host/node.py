@@ -21,7 +21,8 @@ class Node:
 
     `parameters` are those that were ever given, in canonical form; the others have their kind's default.
     `sources`: input → (node, output). `sinks`: (node, input) → own output. They mirror each other. `open_ports` is
-    None but for ``in`` and ``out`` while the device runs: then the ports whose channels are in use.
+    None but for ``in`` and ``out`` while the device runs: then the ports whose channels are in use. `crashes`: how often the
+    audio process died in its core, which is `left_out` after some times.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Node:
     sources: dict[int, tuple[str, int]] = field(default_factory=dict)
     sinks: dict[tuple[str, int], int] = field(default_factory=dict)
     open_ports: frozenset[int] | None = None
+    crashes: int = 0
+    left_out: bool = False
 
     @property
     def reserved(self) -> bool:

@@ -24,7 +24,7 @@ MAX_REPEATED: Final = 64
 """How often one may come while it is being worked on."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Known:
     digest: bytes
     result: bytes | None = None
@@ -95,4 +95,8 @@ class Once:
 
 def _digest(request: Request) -> bytes:
     """Of all that it says but its id."""
-    return hashlib.blake2b(pack(request.model_dump(exclude={"id"})), digest_size=16).digest()
+    said = {name: value for name, value in request.__dict__.items() if name != "id"}
+    if "edits" in said:
+        # As they stand on the wire; model_dump would copy all that is in them, and takes ten times as long.
+        said["edits"] = [edit.__dict__ for edit in said["edits"]]
+    return hashlib.blake2b(pack(said), digest_size=16).digest()

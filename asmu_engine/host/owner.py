@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from asmu_engine.host.events import Topic
 from asmu_engine.protocol.errors import AsmuError
+from asmu_engine.protocol.topic import Topic
 
 
 class Owner(Protocol):
@@ -28,6 +28,12 @@ class Owner(Protocol):
 
     def device_lost(self, reason: str) -> None:
         """The device went away under a running stream."""
+
+    def device_awaited(self) -> bool:
+        """Whether a device that went away is to be opened again as soon as it is there."""
+
+    def core_to_blame(self, marks: set[int], position: int) -> None:
+        """The process died at a frame position while the code of these cores ran; see `asmu_engine.host.crashes`."""
 
     def publish(self, topic: Topic, fields: dict[str, Any]) -> None:
         """One event."""

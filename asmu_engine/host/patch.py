@@ -103,7 +103,8 @@ class Patch(Graph):
             if not node.reserved:
                 # Live arrays follow one by one: together they might pass what one message may hold.
                 live = {p.name for p in node.kind.parameters if p.live and p.type == "array"}
-                edits.append(add_edit(node, {k: v for k, v in node.parameters.items() if k not in live}))
+                edit = add_edit(node, {k: v for k, v in node.parameters.items() if k not in live})
+                edits.append({**edit, "left_out": True} if node.left_out else edit)
                 edits += [set_edit(node, {k: v}) for k, v in node.parameters.items() if k in live]
         edits += [connect_edit(s, o, node.name, i) for node in self.nodes.values() for i, (s, o) in sorted(node.sources.items())]
         return edits

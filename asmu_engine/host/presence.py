@@ -169,7 +169,7 @@ class Presence:
             # A player goes on where what it plays into does.
             if job.client_id == client.id
             and not job.keep
-            and (job.kind == "record" or (self._owners.owner(job.node) and job.node not in needed))
+            and (job.kind != "play" or (self._owners.owner(job.node) and job.node not in needed))
         ]
 
     def _remove_nodes(self, identifier: str, done: Callable[[], None]) -> None:
@@ -203,7 +203,7 @@ class Presence:
     def _needed(self) -> set[str]:
         """Taps whose recordings are kept, and every node that feeds them."""
         found: set[str] = set()
-        waiting = [job.node for job in self._jobs.open() if job.kind == "record" and job.keep]
+        waiting = [job.node for job in self._jobs.open() if job.kind != "play" and job.keep]
         while waiting:
             name = waiting.pop()
             node = self._patch.nodes.get(name)

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import zmq
 
-from asmu_engine.host.endpoint import Inbox, Outbox, Peer, open_socket
+from asmu_engine.host.endpoint import Outbox, Peer, open_socket
 from asmu_engine.host.events import Events
+from asmu_engine.host.inbox import Inbox
 from asmu_engine.host.loop import Loop
 from asmu_engine.network.door import Door
 from asmu_engine.network.handshakes import MAX_CONNECTIONS, HandshakeWatch
@@ -69,7 +70,7 @@ class RemoteEndpoint:
         self._note: Callable[[str, str], None] = self._refusals.note
         self._loop: Loop | None = None
         self._events_of: Events | None = None
-        self._read: Callable[[RemoteEndpoint], None] = lambda endpoint: None
+        self._read: Callable[[RemoteEndpoint], bool] = lambda endpoint: False
         self._said: list[str] = []
         self._is_open = False
         self._speakers: OrderedDict[bytes, str] = OrderedDict()
@@ -80,7 +81,7 @@ class RemoteEndpoint:
         """The port at which events are published."""
         return int(self._listeners[1].getsockname()[1])
 
-    def serve(self, loop: Loop, read: Callable[[RemoteEndpoint], None], events: Events) -> None:
+    def serve(self, loop: Loop, read: Callable[[RemoteEndpoint], bool], events: Events) -> None:
         """Begin: `read` is called when requests have come, and `events` are published here too.
 
         Called in the thread of the loop, or before that runs; `close` ends it.
@@ -92,6 +93,11 @@ class RemoteEndpoint:
         self.look()
         loop.every(LOOK_SECONDS, self.look)
 
+    @property
+    def more(self) -> bool:
+        """True while messages wait of which the sockets say nothing."""
+        return self._is_open and self._inbox.more
+
     def receive(self) -> tuple[Peer, list[bytes]] | None:
         """The next message, with the name and present role of the key that it came with; None without a message."""
         if not self._is_open:
@@ -99,16 +105,14 @@ class RemoteEndpoint:
         received = self._inbox.receive()
         if received is None:
             return None
-        identity, *frames = received
-        last = frames[-1] if frames else identity
-        public, address = _told(last, "User-Id"), _told(last, "Peer-Address")
+        identity, frames, (public, address) = received
         key = self._ring.find(public)
         user = key.name if key else self._ring.name_of(public)
-        self._speakers[identity.bytes] = user
-        self._speakers.move_to_end(identity.bytes)
+        self._speakers[identity] = user
+        self._speakers.move_to_end(identity)
         if len(self._speakers) > _MAX_SPEAKERS:
             self._speakers.popitem(last=False)
-        return Peer(identity.bytes, key.role if key else None, user, address), [frame.bytes for frame in frames]
+        return Peer(identity, key.role if key else None, user, address), frames
 
     def send(self, peer: Peer, frames: list[bytes]) -> bool:
         """Send; False when the peer is gone, or another with another key has taken up its identity."""
@@ -152,7 +156,7 @@ class RemoteEndpoint:
         assert self._loop is not None
         assert self._events_of is not None
         self.requests = self._make(zmq.ROUTER)
-        self._inbox, self._outbox = Inbox(self.requests), Outbox(self.requests)
+        self._inbox, self._outbox = Inbox(self.requests, ("User-Id", "Peer-Address")), Outbox(self.requests)
         self.events = self._make(zmq.PUB)
         for made, listener in zip((self.requests, self.events), self._listeners, strict=True):
             self._bind(made, listener)
@@ -196,9 +200,3 @@ def _raise_limit() -> None:
         wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _told(frame: zmq.Frame, what: str) -> str:
-    with contextlib.suppress(zmq.ZMQError):
-        return str(frame.get(what))
-    return ""

@@ -43,16 +43,17 @@ class Server:
         self._handler = handler
         self._refusals = RefusalLog()
 
-    def read(self, endpoint: Endpoint) -> None:
-        """Read and handle what has come, up to a batch of it."""
+    def read(self, endpoint: Endpoint) -> bool:
+        """Read and handle what has come, up to a batch of it; True when more waits, whatever the socket says."""
         until = time.monotonic() + BATCH_SECONDS
         for _ in range(BATCH):
             received = endpoint.receive()
             if received is None:
-                return
+                return False
             self._take(endpoint, *received)
             if time.monotonic() > until:
-                return
+                break
+        return endpoint.more
 
     def _take(self, endpoint: Endpoint, peer: Peer, frames: list[bytes]) -> None:
         # DEALER sends [message], REQ ["", message]: the answer goes back in the same envelope.

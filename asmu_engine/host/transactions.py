@@ -22,6 +22,7 @@ from asmu_engine.host.owners import Owners
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.rings import Rings
 from asmu_engine.host.schedule import Schedule
+from asmu_engine.host.together import Together, Work
 from asmu_engine.protocol.edits import Edit
 from asmu_engine.protocol.errors import AccessError, AsmuError
 from asmu_engine.protocol.messages import Cancel, Transaction, Undo
@@ -35,18 +36,6 @@ class Made:
     edits: Sequence[Edit]
     undoes: int = 0
     more: dict[str, Any] | None = None
-
-
-@dataclass
-class _Work:
-    request: Transaction | Undo
-    client: Client
-    size: int
-    answer: Answer
-    edits: Sequence[Edit]
-    at: int | None = None
-    keep: bool = False
-    undoes: int = 0
 
 
 class Transactions:
@@ -90,6 +79,15 @@ class Transactions:
             owners=owners,
             effects=self._effects,
         )
+        lane.together = Together(
+            patch=patch,
+            rings=rings,
+            audio=audio,
+            owners=owners,
+            effects=self._effects,
+            in_the_way=lambda edits: self._arming.in_the_way(edits, structural=True),
+            one=lambda work, done: self._begin(work, None, done),
+        ).begin
 
     def submit(
         self,
@@ -109,7 +107,7 @@ class Transactions:
                 return
             answer = once
         edits = request.edits if isinstance(request, Transaction) else ()
-        work = _Work(request, client, size, answer, edits)
+        work = Work(request, client, size, answer, edits)
         work.keep = request.keep
         if isinstance(request, Transaction):
             work.at = request.at
@@ -118,6 +116,7 @@ class Transactions:
                 lambda done: self._begin(work, make, done),
                 alone=lambda: make is not None or self._alone(work),
                 size=size,
+                joins=work if work.plain else None,
             )
         except AsmuError as error:
             answer(None, error)
@@ -193,7 +192,7 @@ class Transactions:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _alone(self, work: _Work) -> bool:
+    def _alone(self, work: Work) -> bool:
         request = work.request
         if isinstance(request, Transaction) and request.if_revision is not None:
             return True  # the revision is certain when all before it are done
@@ -202,7 +201,7 @@ class Transactions:
             return structural or any(entry.structural for entry in self.schedule.entries)
         return structural or self._arming.in_the_way(work.edits, structural=False)
 
-    def _begin(self, work: _Work, make: Callable[[], Made] | None, done: Done) -> None:
+    def _begin(self, work: Work, make: Callable[[], Made] | None, done: Done) -> None:
         try:
             if make is not None:
                 self._make(work, make())
@@ -223,17 +222,17 @@ class Transactions:
             return
         self._do(work, done)
 
-    def _make(self, work: _Work, made: Made) -> None:
+    def _make(self, work: Work, made: Made) -> None:
         answer = work.answer
         work.edits, work.undoes = made.edits, made.undoes
         if made.more:
             more = made.more
             work.answer = lambda result, error: answer(None if result is None else {**result, **more}, error)
 
-    def _is_later(self, work: _Work) -> bool:
+    def _is_later(self, work: Work) -> bool:
         return work.at is not None and work.at > self._audio.run.position
 
-    def _schedule(self, work: _Work, done: Done) -> None:
+    def _schedule(self, work: Work, done: Done) -> None:
         assert work.at is not None
         if not work.keep:
             check_there(work.client)
@@ -256,7 +255,7 @@ class Transactions:
         self.schedule.add(entry)
         self._arming.arm(scheduled)
 
-    def _do(self, work: _Work, done: Done) -> None:
+    def _do(self, work: Work, done: Done) -> None:
         change: Change | None = None
         made: dict[str, str] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from asmu_engine.protocol import client_requests as requests
+from asmu_engine.protocol.clock import ClockFit
 from asmu_engine.protocol.disk_replies import Job
 from asmu_engine.protocol.patch_replies import PatchReply, ScheduledFacts
 from asmu_engine.protocol.reply import Answer, Count, DeviceFacts, Nothing, Numbers, Part, Seconds
@@ -20,6 +21,11 @@ class _Engine(Part):
     samplerate: float = Field(description="frames per second, Hz", examples=[48_000.0])
     blocksize: Count = Field(description="frames a block", examples=[256])
     state: str = Field(description=_STATES, examples=["running"])
+    reason: str = Field(
+        default="",
+        description="why it is in that state, as the event told; empty where the device runs or never has",
+        examples=[""],
+    )
     device: DeviceFacts | None = Field(description="the device that runs; null where none does")
     revision: Count = Field(description="revision of the patch; grows by one with each transaction", examples=[12])
     frame_position: Count = Field(description="position behind the last frame that was processed", examples=[96_000])
@@ -176,6 +182,9 @@ class StatusReply(_Engine):
     said: dict[str, dict[str, Count]] = Field(
         description="by node what its core said last of itself (see topic `node`), with the frame position",
         examples=[{"burst1": {"started": 480_000, "finished": 480_240}}],
+    )
+    clock_fit: ClockFit | None = Field(
+        default=None, description="how frame positions lie on the clocks; null or absent before enough is known"
     )
     uptime: Seconds = Field(description="s", examples=[60.0])
 

@@ -67,11 +67,27 @@ class Fault(Request):
     needs: ClassVar[Role] = "admin"
     type: Literal["fault"] = "fault"
     fault: Literal[
-        "stall", "lose", "input_overflow", "input_underflow", "output_overflow", "output_underflow", "gone", "back"
+        "stall",
+        "lose",
+        "input_overflow",
+        "input_underflow",
+        "output_overflow",
+        "output_underflow",
+        "gone",
+        "back",
+        "clock_zero",
+        "clock_jump",
+        "clock_step",
     ] = Field(
         description="`stall`: no callback for some blocks; `lose`: some frames vanish; overflow, underflow: the flag of the next "
-        "block; `gone`: the device is lost; `back`: it may be started again",
+        "block; `gone`: the device is lost; `back`: it may be started again; `clock_zero`, `clock_jump`: the device's clock says "
+        "0, or anything, for some blocks; `clock_step`: UTC is set",
         examples=["lose"],
     )
-    blocks: Annotated[int, Field(ge=1, lt=2**31)] = Field(default=1, description="length of a stall, blocks")
+    blocks: Annotated[int, Field(ge=1, lt=2**31)] = Field(
+        default=1, description="length of a stall, or for how many the device's clock is wrong, blocks"
+    )
     frames: Annotated[int, Field(ge=1, lt=2**40)] = Field(default=1, description="frames that vanish", examples=[100])
+    seconds: Annotated[float, Field(ge=-1e9, le=1e9)] = Field(
+        default=0.0, description="by how much UTC is set forward, s", examples=[-1.5]
+    )

@@ -10,8 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from asmu_engine.protocol.acquisition import AcquisitionSettings, ChannelFacts
 from asmu_engine.protocol.edits import Name
 from asmu_engine.protocol.request import FramePosition, Path, Request, Role
+from asmu_engine.protocol.version import MAX_CHANNELS
 
 Format = Annotated[str, Field(max_length=64)]
 Text = Annotated[str, Field(max_length=4096)]
@@ -44,6 +46,35 @@ class Record(Request):
         examples=[480_000],
     )
     keep: bool = Field(default=False, description="the recording, its tap and what feeds that outlive this client")
+
+
+class Acquire(Request):
+    """The disk process writes what goes into a tap to a folder: segments, manifest, ledger and checksums.
+
+    Answered with the status of the new job, which goes on across the death of the engine's processes, and across a loss of the
+    device.
+    """
+
+    needs: ClassVar[Role] = "operator"
+    type: Literal["acquire"] = "acquire"
+    node: Name = Field(description="the tap", examples=["tap1"])
+    folder: Path = Field(
+        description="the recording folder, which is made: absolute, or within the engine's folder for recordings",
+        examples=["friday"],
+    )
+    channels: Annotated[list[ChannelFacts], Field(max_length=MAX_CHANNELS)] = Field(
+        default_factory=list, description="what is known of each channel of the tap, in their order; empty for nothing"
+    )
+    settings: AcquisitionSettings = Field(default_factory=AcquisitionSettings, description="how the folder is written")
+    at: FramePosition | None = Field(
+        default=None,
+        description="frame position of the first frame, to come, or still in the ring; null for the ring's newest frame",
+        examples=[480_000],
+    )
+    keep: bool = Field(default=False, description="the recording, its tap and what feeds that outlive this client")
+    resume: bool = Field(
+        default=False, description="go on with a folder that an engine left unfinished, with the settings that it was begun with"
+    )
 
 
 class Play(Request):

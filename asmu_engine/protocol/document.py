@@ -10,12 +10,13 @@ from pydantic import BaseModel
 from asmu_engine.protocol import version
 from asmu_engine.protocol.codes import MEANINGS
 from asmu_engine.protocol.errors import ConfigError
+from asmu_engine.protocol.eventpart import EventPart
 from asmu_engine.protocol.fields import Schema, example, json_text, table, type_text
 from asmu_engine.protocol.replies import ANSWERS, MESSAGES
 from asmu_engine.protocol.reply import ANY_REFUSALS
 from asmu_engine.protocol.request import Request
 from asmu_engine.protocol.schema import json_schema, plain_text
-from asmu_engine.protocol.topics import EVENTS, EventPart, event_name
+from asmu_engine.protocol.topics import EVENTS, event_name
 
 _INTRODUCTION: Final = f"""\
 # The protocol of asmu, version {version.PROTOCOL_VERSION}
@@ -40,15 +41,17 @@ as an unsigned 64-bit number, then the data in C order, all little-endian.
 A request has at most {version.MAX_MESSAGE_BYTES // 2**20} MiB, is nested at most {version.MAX_MESSAGE_DEPTH} deep, and has at
 most {version.MAX_MESSAGE_VALUES} values, {version.MAX_MESSAGE_LIST} of them in one list or map, and
 {version.MAX_EDITS} edits; a patch has at most {version.MAX_NODES} nodes of at most {version.MAX_CHANNELS} inputs and
-outputs each. At most {version.MAX_SCHEDULED} transactions wait for their frame. Bulk audio goes through shared memory, or a
-relay, never through requests.
+outputs each. At most {version.MAX_SCHEDULED} transactions wait for their frame. Of one client {version.MAX_WAITING} requests
+may wait to be handled, or {version.MAX_WAITING_BYTES // 2**20} MiB: its connection ends when it sends more. Bulk audio goes
+through shared memory, or a relay, never through requests.
 
 A *name* is a text like `{version.NAME_PATTERN}`. A *frame position* counts the device's frames since the engine's epoch; it is
 the only time axis, and goes on through losses. Ports count from 0, channels of the device from 1: port 0 of the node
 `{version.INPUTS_NODE}` is input channel 1, port 0 of `{version.OUTPUTS_NODE}` output channel 1.
 
 A client is there from its `hello` to its `goodbye`. One that asked for `beat` is away when its connection breaks: ZeroMQ's own
-heartbeats tell, whatever the client is doing. Any other is away when nothing was heard of it for
+heartbeats tell, whatever the client is doing; one that may not read for a while sets no limit to its queue (`ZMQ_RCVHWM` 0), for
+where that is full nothing is answered. Any other is away when nothing was heard of it for
 {version.SILENT_SECONDS:g} s. Then its leases end, and after its `grace` it has left: what it owned is removed. Until
 {version.RESUME_SECONDS:g} s after it went away it may come back as the same, with its token.
 

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from asmu_engine.protocol.client_requests import Announce, Goodbye, Hello, Keys, Lease, Ping, Release, Shutdown, Snapshot, Status
 from asmu_engine.protocol.device_requests import Fault, Profile, Reset, Start, Step, Stop
-from asmu_engine.protocol.disk_requests import JobStatus, JobStop, Play, Record, Seek
+from asmu_engine.protocol.disk_requests import Acquire, JobStatus, JobStop, Play, Record, Seek
 from asmu_engine.protocol.errors import AsmuError, ProtocolError
 from asmu_engine.protocol.patch_requests import (
     Cancel,
@@ -30,9 +30,9 @@ from asmu_engine.protocol.request import Channels, Request
 from asmu_engine.protocol.version import PROTOCOL_VERSION
 
 __all__ = [
-    "Announce", "AnyRequest", "Cancel", "Channels", "Fault", "GetCatalogue", "GetPatch", "GetValue", "Goodbye", "Hello",
-    "History", "JobStatus", "JobStop", "Keys", "Lease", "Ping", "Play", "Profile", "Record", "Release", "Request", "Reset",
-    "Scheduled", "Seek", "Shutdown", "Snapshot", "Start", "Status", "Step", "Stop", "Transaction", "Undo",
+    "Acquire", "Announce", "AnyRequest", "Cancel", "Channels", "Fault", "GetCatalogue", "GetPatch", "GetValue", "Goodbye",
+    "Hello", "History", "JobStatus", "JobStop", "Keys", "Lease", "Ping", "Play", "Profile", "Record", "Release", "Request",
+    "Reset", "Scheduled", "Seek", "Shutdown", "Snapshot", "Start", "Status", "Step", "Stop", "Transaction", "Undo",
     "beat", "event", "parse_request", "refusal", "reply", "request_id",
 ]  # fmt: skip
 
@@ -62,6 +62,7 @@ AnyRequest = Annotated[
     | Profile
     | Fault
     | Record
+    | Acquire
     | Play
     | Seek
     | JobStatus

@@ -30,7 +30,11 @@ SERVICE_TYPE: Final = "_asmu._tcp.local."
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """How to reach a running engine; `listen` and `listen_events` from other machines, empty where it does not listen."""
+    """How to reach a running engine.
+
+    `listen` and `listen_events`: from other machines, empty where it does not listen. `metrics`: the address of its figures,
+    empty where there is none.
+    """
 
     name: str
     pid: int
@@ -40,6 +44,7 @@ class EngineInfo:
     private: bool
     listen: str = ""
     listen_events: str = ""
+    metrics: str = ""
 
 
 def runtime_root() -> Path:
@@ -78,6 +83,25 @@ def engine_folder(name: str) -> Path:
     if not _is_name(name):
         raise ConfigError(f"engine {name!r}: use letters, digits, _ . -, at most 63", code="bad_config", where="name")
     return runtime_root() / name
+
+
+def state_folder(name: str, *, make: bool = False) -> Path:
+    """Where engine `name` keeps what outlives it, below ``ASMU_STATE_DIR``, else the system's place for such files.
+
+    `make`: the folder is made, mode 0700, where it is missing; OSError from the system. ConfigError if the name is none.
+    """
+    if not _is_name(name):
+        raise ConfigError(f"engine {name!r}: use letters, digits, _ . -, at most 63", code="bad_config", where="name")
+    given = os.environ.get("ASMU_STATE_DIR")
+    if given:
+        root = Path(given)
+    else:
+        import platformdirs
+
+        root = Path(platformdirs.user_state_dir("asmu"))
+    if make:
+        (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return root / name
 
 
 class EngineClaim:

@@ -34,6 +34,12 @@ MAX_HISTORY: Final = 1000
 MAX_SCHEDULED: Final = 4096
 """Most transactions that wait for their frame position."""
 
+MAX_WAITING: Final = 10_000
+"""Requests of one client that may wait to be handled; one that sends more loses its connection, and what is more."""
+
+MAX_WAITING_BYTES: Final = 256 * 1024 * 1024
+"""Likewise, bytes."""
+
 BEAT_SECONDS: Final = 1.0
 """How often the engine lets a client that says nothing hear of it, where the client asked for that."""
 

@@ -38,10 +38,16 @@ class ACore(ABC):
         How many ports a node may have. With `paired`, as many outputs as inputs.
     calls
         Names of methods without arguments that clients may call; they run in the callback.
+    idles
+        Nothing is remembered from block to block, so a node that nobody hears need not run.
+    stacks
+        Channels may run in another core of the kind, see `asmu_engine.rt.stackable`; but those of one that is to stay `alone`.
     latency_frames
         By how many frames the output is later than the input; may be set in `prepare`.
     setup
         Samplerate, most frames a block, ports, node name.
+    channels
+        Number of channels that parameters are per: the outputs, or the inputs where there are none.
     """
 
     role: ClassVar[Role]
@@ -53,10 +59,14 @@ class ACore(ABC):
     paired: ClassVar[bool] = False
     calls: ClassVar[tuple[str, ...]] = ()
     ring: ClassVar[Any] = ""
+    idles: ClassVar[bool] = False
+    stacks: ClassVar[bool] = False
+    alone: bool = False
     latency_frames: int = 0
 
     def __init__(self, setup: Setup, values: Mapping[str, Any]) -> None:
         self.setup = setup
+        self.channels = setup.outputs or setup.inputs
         for parameter in self.parameters:
             setattr(self, parameter.name, self.convert(parameter.name, values.get(parameter.name, parameter.default)))
         self.prepare()
@@ -76,11 +86,6 @@ class ACore(ABC):
             breaks_cycle=issubclass(cls, ADelayLine),
             doc=(cls.doc or cls.__doc__ or "").strip().splitlines()[0] if (cls.doc or cls.__doc__) else "",
         )
-
-    @property
-    def channels(self) -> int:
-        """Number of channels that parameters are per: the outputs, or the inputs where there are none."""
-        return self.setup.outputs or self.setup.inputs
 
     def convert(self, name: str, value: Value | None) -> Any:
         """A parameter's value in the form in which `process` uses it; runs outside the callback and may allocate."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass
@@ -18,7 +24,9 @@ class Context:
     monotonic_ns, utc_ns
         When that frame was due, nanoseconds.
     lost_cause
-        Ring cause code of a jump of the axis right before this block, 0 for none.
+        Why the axis jumped right before this block, a number of `asmu_engine.shm.causes`; 0 where it did not.
+    lost_uncertainty
+        Standard uncertainty of how far, frames.
     notices
         What happened, for the control thread: dictionaries, appended in the callback, taken outside.
     """
@@ -27,7 +35,22 @@ class Context:
     monotonic_ns: int = 0
     utc_ns: int = 0
     lost_cause: int = 0
+    lost_uncertainty: int = 0
     notices: deque[dict[str, Any]] = field(default_factory=deque)
+    _scratch: dict[tuple[str, str], NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array that all cores share which ask for that name and type: what stands in it is good until another of them runs.
+
+        Cores run one after the other, so what one needs within a block only need not be its own. To be asked for in `prepare`.
+        """
+        size = math.prod(shape)
+        key = (name, np.dtype(dtype).str)
+        flat = self._scratch.get(key)
+        if flat is None or flat.size < size:
+            # Twice the size, for stacks grow by a channel at a time, and each keeps what it was given for as long as it lives.
+            flat = self._scratch[key] = np.zeros(size if flat is None else max(size, 2 * flat.size), dtype=dtype)
+        return flat[:size].reshape(shape)
 
     def notify(self, node: str, what: str, frame: int = 0) -> None:
         """Tell the clients what happened at a node, e.g. ``finished``, and at which `frame` of this call of `process`.

@@ -2,9 +2,10 @@
 
 The response is cut in three [1][2]:
 
-- the first `part` taps are a direct sum, so that nothing is late;
-- what follows, up to twice a large part, is uniformly partitioned overlap-save [3]: each time `part` frames are
-  complete, their spectrum meets those of the parts of the response, which gives the next `part` frames;
+- the first `part` taps are a direct sum, so that nothing is late (`direct.py`);
+- what follows, up to twice a large part or to the end of a response that is not much longer, is uniformly partitioned
+  overlap-save [3]: each time `part` frames are complete, their spectrum meets those of the parts of the response, which
+  gives the next `part` frames;
 - the rest is the same with large parts, whose work is spread over the time until it is due (`tail.py`).
 
 Parts lie on a grid from the first frame on, however blocks are cut, and the direct sum has the same terms in the same
@@ -18,15 +19,19 @@ order for each frame: the samples are the same, to the bit, for any blocks.
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from asmu_engine.rt.acore import Block
+from asmu_engine.rt.direct import DirectSum, frames_after
 from asmu_engine.rt.guard import Guard
 from asmu_engine.rt.tail import SLOTS, Tail, TailPlan
 from asmu_engine.rt.transform import Transform, is_smooth
 
 LONGEST_PART, SHORTEST_PART = 256, 32
+_EARLY_ALONE = 48
+"""Parts up to which small ones alone cost less than large ones with their transforms; measured."""
+_CHANNELS_AT_ONCE = 8
+"""The products of so many channels stay in the cache until they are summed."""
 
 
 class Convolution:
@@ -48,33 +53,26 @@ class Convolution:
         self.taps = len(taps)
         self._guard = Guard(blocksize, channels)
         self._at = 0
-        reach = min(part, self.taps)
-        # The oldest sample comes first in memory.
-        self._direct = np.empty((channels, reach), dtype=np.float32)
-        self._direct[...] = taps[:reach][::-1].T
-        self._heard = np.zeros((channels, part), dtype=np.float32)
         self._due = np.zeros((channels, part), dtype=np.float32)
         self._last = np.zeros((channels, part), dtype=np.float32)
-        self._early = min(-(-self.taps // part), 2 * SLOTS) - 1
-        self._late = max(0, -(-self.taps // (SLOTS * part)) - 2)
-        self._tails: list[Tail] = []
+        parts = -(-self.taps // part)
+        self._early = (parts if parts <= _EARLY_ALONE else 2 * SLOTS) - 1
+        self._late = -(-self.taps // (SLOTS * part)) - 2 if parts > _EARLY_ALONE else 0
+        self._tail: Tail | None = None
         if self._early > 0:
             self._prepare_early(taps[part : (1 + self._early) * part].T)
         else:
-            self._window = np.zeros((channels, 2 * part), dtype=np.float32)
+            self._window = np.zeros((channels, 2 * part + frames_after(part)), dtype=np.float32)
         if self._late > 0:
             plan = TailPlan(part)
             # Views of single columns: a copy of all would hold up the audio thread when its memory is given back.
             spectra = [plan.spectra_of(response) for response in taps[2 * SLOTS * part :].T]
-            self._tails = [Tail(plan, spectra[channel % len(spectra)], channel) for channel in range(channels)]
-        # For each frame of a part the samples that the direct sum reaches; that frame itself is the last of them.
-        first = self._window[:, part + 1 - reach :]
-        rows, step = self._window.strides
-        self._views = as_strided(first, (channels, part, reach), (rows, step, step), writeable=False)
+            self._tail = Tail(plan, [spectra[channel % len(spectra)] for channel in range(channels)])
+        self._direct = DirectSum(taps[:part], self._window, part)
 
     def _prepare_early(self, responses: NDArray[np.floating]) -> None:
         part, early, channels = self.part, self._early, self.channels
-        self._transform = Transform(channels, 2 * part)
+        self._transform = Transform(channels, 2 * part, spare=frames_after(part))
         self._window = self._transform.samples
         padded = np.zeros((len(responses), early * part))
         padded[:, : responses.shape[1]] = responses
@@ -85,21 +83,20 @@ class Convolution:
         wide[:early] = wide[early:] = spectra.transpose(1, 0, 2)[::-1]
         self._spectra = wide
         self._history = np.zeros((early, channels, part + 1), dtype=np.complex64)
-        self._products = np.empty_like(self._history)
+        self._products = np.empty((early, min(channels, _CHANNELS_AT_ONCE), part + 1), dtype=np.complex64)
         self._products.fill(0)  # its pages are in memory before the first block
         self._newest = 0
 
     def process(self, inputs: Block, outputs: Block) -> None:
         """Convolve (frames, channels) with what came before; what is no finite number counts as silence."""
-        part, window, heard = self.part, self._window, self._heard
+        part, window = self.part, self._window
         inputs = self._guard.clean(inputs)
         frames, done = len(inputs), 0
         while done < frames:
             at = self._at
             count = min(part - at, frames - done)
-            now = heard[:, at : at + count]
             window[:, part + at : part + at + count] = inputs[done : done + count].T
-            np.einsum("cft,ct->cf", self._views[:, at : at + count], self._direct, out=now)
+            now = self._direct.compute(at, at + count)
             if self._early > 0:
                 np.add(now, self._due[:, at : at + count], out=now)
             outputs[done : done + count] = now.T
@@ -118,15 +115,19 @@ class Convolution:
             self._history[newest] = transform.spectra
             # history[newest - k] meets part k of the response.
             shift = self._early - 1 - newest
-            np.multiply(self._history, self._spectra[shift : shift + self._early], out=self._products)
-            np.add.reduce(self._products, axis=0, out=transform.products)
+            spectra = self._spectra[shift : shift + self._early]
+            for first in range(0, self.channels, _CHANNELS_AT_ONCE):
+                some = slice(first, first + _CHANNELS_AT_ONCE)
+                products = self._products[:, : self.channels - first]
+                np.multiply(self._history[:, some], spectra[:, some], out=products)
+                np.add.reduce(products, axis=0, out=transform.products[some])
             transform.backward()
             due[...] = transform.result[:, part:]
             self._newest = (newest + 1) % self._early
-        for channel, tail in enumerate(self._tails):
-            tail.step(window[channel, part:], due[channel])
+        if self._tail is not None:
+            self._tail.step(window[:, part : 2 * part], due)
         # By way of another array: numpy would move data within one through a temporary copy.
-        self._last[...] = window[:, part:]
+        self._last[...] = window[:, part : 2 * part]
         window[:, :part] = self._last
 
     def reset(self) -> None:
@@ -137,8 +138,8 @@ class Convolution:
         if self._early > 0:
             self._history.fill(0)
             self._newest = 0
-        for tail in self._tails:
-            tail.reset()
+        if self._tail is not None:
+            self._tail.reset()
 
     def adopt(self, previous: Convolution) -> None:
         """Go on where another stands, whose channels or taps may differ; channels that it lacks are at rest.
@@ -158,8 +159,8 @@ class Convolution:
                 self._history, previous._history = previous._history, self._history
             else:
                 self._history[:, shared] = previous._history[:, shared]
-        for new, old in zip(self._tails[shared], previous._tails[shared], strict=True):
-            new.adopt(old)
+        if self._tail is not None and previous._tail is not None:
+            self._tail.adopt(previous._tail)
 
 
 def part_of(blocksize: int) -> int:

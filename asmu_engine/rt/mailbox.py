@@ -40,6 +40,8 @@ class PreparedEdit:
         (core, parameter name, value in its final form).
     calls
         (core, method name).
+    reset
+        Every core goes back to its start.
     drop
         Blocks from there on that play silence and process nothing.
     retired
@@ -56,6 +58,7 @@ class PreparedEdit:
     adoptions: list[tuple[ACore, ACore]] = field(default_factory=list)
     values: list[tuple[ACore, str, Any]] = field(default_factory=list)
     calls: list[tuple[ACore, str]] = field(default_factory=list)
+    reset: bool = False
     drop: int = 0
     retired: list[ACore] = field(default_factory=list)
     replaced: list[Any] = field(default_factory=list)
@@ -128,6 +131,16 @@ class Mailbox:
         """A block of `frames` begins at `position`; `due` may be asked until `end`."""
         self._begun += 1
         self.next_position = position + frames
+
+    def passes(self, position: int, frames: int) -> bool:
+        """A block begins, as in `begin`; True where no edit concerns it, and then none is taken for it any more: no `end`."""
+        self._begun += 1
+        self.next_position = end = position + frames
+        dated = self._dated  # `withdraw` may put another in its place any moment
+        if self._waiting or (dated and dated[0][0] < end):
+            return False
+        self._done = self._begun
+        return True
 
     def due(self, position: int) -> PreparedEdit | None:
         """The next edit that holds from `position` or earlier, marked as taken; None when there is none."""

@@ -63,6 +63,14 @@ def make_thread_realtime(priority: int, inherited: bool = False) -> str:
     return f"SCHED_FIFO {priority}"
 
 
+def make_thread_normal() -> str:
+    """Take from the calling thread what it inherited: one that computes without a pause would keep a processor to itself."""
+    if not hasattr(os, "sched_setscheduler"):
+        return "normal: not available on this system"
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return "normal: nothing has to be in time"
+
+
 def _ask_rtkit(priority: int, refusal: str) -> str:
     reason = f"normal: {refusal}; allow RTPRIO (limits.conf: '@audio - rtprio 95') or install rtkit"
     busctl = shutil.which("busctl")

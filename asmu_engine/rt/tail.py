@@ -10,6 +10,7 @@ what a channel does when depends on no other one, so that a tail can move to a n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from asmu_engine.rt.memory import mapped
 from asmu_engine.rt.transform import Spectra, Transform
 
 SLOTS = 16
+"""A power of two."""
 _TRANSFORM_COST = 6.0
 """Cost of a transform in multiplications of one part; measured."""
 _LEAST_COST = 8.0
@@ -60,88 +62,126 @@ class TailPlan:
 class Slot:
     """What one slot does: begin with the transform, multiply places `first` to `last` of the ring, end with the way back."""
 
+    number: int
     begins: bool
     first: int
     last: int
     ends: bool
 
+    @property
+    def works(self) -> bool:
+        """False where nothing is left to do."""
+        return self.begins or self.ends or self.first < self.last
+
 
 class Tail:
-    """The late convolution of one channel.
+    """The late convolutions of some channels.
+
+    Parameters
+    ----------
+    plan
+        The transform and scratch.
+    spectra
+        Of the responses, from `TailPlan.spectra_of`, one for each channel; may be shared.
+    """
+
+    def __init__(self, plan: TailPlan, spectra: Sequence[Spectra]) -> None:
+        self._plan = plan
+        # Rings of two large parts, part by part: what was heard last, and what is heard next.
+        self._heard = np.zeros((2 * SLOTS, len(spectra), plan.part), dtype=np.float32)
+        self._due = np.zeros_like(self._heard)
+        self._at = 0
+        self.channels = [TailChannel(plan, responses) for responses in spectra]
+        slots = slots_of(len(spectra[0]))
+        # Channel by channel, the work of each step that has some.
+        phases = [int(f"{channel % SLOTS:0{SLOTS.bit_length() - 1}b}"[::-1], 2) for channel in range(len(spectra))]
+        self._work = [
+            [(channel, slot) for channel, phase in enumerate(phases) if (slot := slots[(step + phase) % SLOTS]).works]
+            for step in range(SLOTS)
+        ]
+
+    def step(self, samples: NDArray[np.float32], due: NDArray[np.float32]) -> None:
+        """Take `part` new samples of each channel, do a step's work, and add to `due` what is heard in the next `part` frames."""
+        at = self._at
+        for channel, slot in self._work[at % SLOTS]:
+            # What a channel does in the first of its slots covers the ring, the oldest sample of which comes now.
+            self.channels[channel].work(slot, self._heard[:, channel], self._due[:, channel], at)
+        self._heard[at] = samples
+        self._at = at = (at + 1) % (2 * SLOTS)
+        np.add(due, self._due[at], out=due)
+
+    def reset(self) -> None:
+        """Forget what came before."""
+        self._heard.fill(0)
+        self._due.fill(0)
+        self._at = 0
+        for channel in self.channels:
+            channel.reset()
+
+    def adopt(self, previous: Tail) -> None:
+        """Channels that stay go on with what another tail heard, whose responses have as many parts; others are at rest.
+
+        The two exchange what is large where they can: nothing large is copied, and nothing freed, which would take the
+        callback milliseconds.
+        """
+        self._at = previous._at
+        if len(self.channels) == len(previous.channels):
+            self._heard, previous._heard = previous._heard, self._heard
+            self._due, previous._due = previous._due, self._due
+        else:
+            shared = slice(min(len(self.channels), len(previous.channels)))
+            self._heard[:, shared] = previous._heard[:, shared]
+            self._due[:, shared] = previous._due[:, shared]
+        for new, old in zip(self.channels, previous.channels, strict=False):
+            new.adopt(old)
+
+
+class TailChannel:
+    """The spectra that one channel heard, and their sum of products in work.
 
     Parameters
     ----------
     plan
         Shared with the other channels.
     spectra
-        Of the response, from `TailPlan.spectra_of`; may be shared.
-    channel
-        Number of the channel, from 0; decides where its large parts begin.
+        Of the response.
     """
 
-    _slot: int
-    _collecting: int
-    _heard: int
     _newest: int
     _filled: int
 
-    def __init__(self, plan: TailPlan, spectra: Spectra, channel: int) -> None:
+    def __init__(self, plan: TailPlan, spectra: Spectra) -> None:
         self._plan = plan
         self._spectra = spectra
         self._parts = len(spectra)
-        self._slots = slots_of(self._parts)
-        self._phase = int(f"{channel % SLOTS:04b}"[::-1], 2)
-        self._history = mapped((self._parts, plan.large + 1))
+        self.history = mapped((self._parts, plan.large + 1))
         self._sum = np.empty(plan.large + 1, dtype=np.complex64)
-        # Collected, complete, and the one before: three places by turns. And what is heard now and next.
-        self._inputs = np.zeros((3, plan.large), dtype=np.float32)
-        self._outputs = np.zeros((2, plan.large), dtype=np.float32)
         self.reset()
-
-    def step(self, samples: NDArray[np.float32], due: NDArray[np.float32]) -> None:
-        """Take `part` new samples, do a slot's work, and add what this contributes to the next `part` frames to `due`."""
-        part = self._plan.part
-        start = self._slot * part
-        self._inputs[self._collecting, start : start + part] = samples
-        self._work(self._slots[self._slot])
-        self._slot += 1
-        if self._slot == SLOTS:
-            self._slot = 0
-            self._collecting = (self._collecting + 1) % 3
-            self._heard = 1 - self._heard
-        start = self._slot * part
-        np.add(due, self._outputs[self._heard, start : start + part], out=due)
 
     def reset(self) -> None:
         """Forget what came before. The spectra are not cleared but no longer looked at: they are large."""
-        self._inputs.fill(0)
-        self._outputs.fill(0)
-        self._slot = self._phase
-        self._collecting = 0
-        self._heard = 0
         self._newest = self._parts - 1
         self._filled = 0
         self._sum.fill(0)
 
-    def adopt(self, previous: Tail) -> None:
-        """Go on with what the tail of the same channel heard, for a response of as many parts.
-
-        The two exchange their arrays: nothing large is copied, and nothing freed, which would take the callback milliseconds.
-        """
-        for name in ("_history", "_sum", "_inputs", "_outputs", "_slot", "_collecting", "_heard", "_newest", "_filled"):
+    def adopt(self, previous: TailChannel) -> None:
+        """Go on with what the same channel of another tail heard, in exchange."""
+        for name in ("history", "_sum", "_newest", "_filled"):
             mine = getattr(self, name)
             setattr(self, name, getattr(previous, name))
             setattr(previous, name, mine)
 
-    def _work(self, slot: Slot) -> None:
+    def work(self, slot: Slot, heard: NDArray[np.float32], due: NDArray[np.float32], at: int) -> None:
+        """A slot's work: read the two large parts that are complete, the oldest small one at `at` in the ring; write to `due`."""
         plan, transform = self._plan, self._plan.transform
         if slot.begins:
-            transform.samples[0, : plan.large] = self._inputs[(self._collecting + 1) % 3]
-            transform.samples[0, plan.large :] = self._inputs[(self._collecting + 2) % 3]
+            samples = transform.samples.reshape(heard.shape)
+            samples[: len(heard) - at] = heard[at:]
+            samples[len(heard) - at :] = heard[:at]
             transform.forward()
             self._newest = (self._newest + 1) % self._parts
             self._filled = min(self._filled + 1, self._parts)
-            self._history[self._newest] = transform.spectra[0]
+            self.history[self._newest] = transform.spectra[0]
             self._sum.fill(0)
         # Place s of the ring holds the input that is (newest - s) parts old, and meets that part of the response.
         last = min(slot.last, self._filled)
@@ -150,14 +190,19 @@ class Tail:
         if slot.ends:
             transform.products[0] = self._sum
             transform.backward()
-            self._outputs[1 - self._heard] = transform.result[0, plan.large :]
+            # Heard from one large part after the first slot on.
+            result = transform.result[0, plan.large :].reshape(SLOTS, plan.part)
+            start = (at + SLOTS - slot.number) % len(due)
+            first = min(SLOTS, len(due) - start)
+            due[start : start + first] = result[:first]
+            due[: SLOTS - first] = result[first:]
 
     def _multiply(self, first: int, last: int, offset: int) -> None:
         plan = self._plan
         for start in range(first, last, _AT_ONCE):
             stop = min(start + _AT_ONCE, last)
             products = plan.products[: stop - start]
-            np.multiply(self._history[start:stop], self._spectra[start + offset : stop + offset], out=products)
+            np.multiply(self.history[start:stop], self._spectra[start + offset : stop + offset], out=products)
             np.add.reduce(products, axis=0, out=plan.sum)
             np.add(self._sum, plan.sum, out=self._sum)
 
@@ -173,5 +218,5 @@ def slots_of(parts: int) -> list[Slot]:
     border = [round(cost * slot / used - _TRANSFORM_COST) for slot in range(used + 1)]
     border = [min(max(places, 0), parts) for places in border]
     border[-1] = parts
-    slots = [Slot(n == 0, border[n], border[n + 1], n == used - 1) for n in range(used)]
-    return slots + [Slot(False, parts, parts, False)] * (SLOTS - used)
+    slots = [Slot(n, n == 0, border[n], border[n + 1], n == used - 1) for n in range(used)]
+    return slots + [Slot(n, False, parts, parts, False) for n in range(used, SLOTS)]

@@ -29,28 +29,30 @@ class Transform:
         How many are transformed at once.
     frames
         Their length, even; products of small primes are fast.
+    spare
+        Frames in memory after those of each row, for who looks beyond them.
 
     Attributes
     ----------
     samples
-        Shape (rows, frames), what `forward` reads.
+        Shape (rows, frames + spare), of which `forward` reads the first `frames`.
     spectra
         Shape (rows, frames/2 + 1), what `forward` writes.
     products
         Shape of `spectra`, what `backward` reads and destroys.
     result
-        Shape of `samples`, what `backward` writes.
+        Shape (rows, frames), what `backward` writes.
     """
 
-    def __init__(self, rows: int, frames: int) -> None:
+    def __init__(self, rows: int, frames: int, spare: int = 0) -> None:
         pyfftw = import_pyfftw()
         bins = frames // 2 + 1
-        self.samples: Rows = pyfftw.zeros_aligned((rows, frames), dtype="float32")
+        self.samples: Rows = pyfftw.zeros_aligned((rows, frames + spare), dtype="float32")
         self.spectra: Spectra = pyfftw.zeros_aligned((rows, bins), dtype="complex64")
         self.products: Spectra = pyfftw.zeros_aligned((rows, bins), dtype="complex64")
         self.result: Rows = pyfftw.zeros_aligned((rows, frames), dtype="float32")
         options: dict[str, Any] = {"axes": (1,), "threads": 1}
-        self._forward = pyfftw.FFTW(self.samples, self.spectra, flags=("FFTW_ESTIMATE",), **options)
+        self._forward = pyfftw.FFTW(self.samples[:, :frames], self.spectra, flags=("FFTW_ESTIMATE",), **options)
         back = ("FFTW_ESTIMATE", "FFTW_DESTROY_INPUT")
         self._backward = pyfftw.FFTW(self.products, self.result, direction="FFTW_BACKWARD", flags=back, **options)
 

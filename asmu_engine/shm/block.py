@@ -35,6 +35,10 @@ class RingBlock:
         Frames right before these that the reader was too slow for: overwritten before they were read.
     stamp
         The ring's newest time stamp when the block was read, None without one.
+    cause
+        Why they were lost, a number of `asmu_engine.shm.causes`: of the newest gap that `lost` counts; 0 where that is 0.
+    uncertainty
+        Standard uncertainty of that gap's length, frames; 0 where they were counted.
     """
 
     data: Frames
@@ -44,6 +48,8 @@ class RingBlock:
     stamp: Stamp | None
     _samplerate: float
     _viewed: RingReader | None = field(default=None, repr=False)
+    cause: int = 0
+    uncertainty: int = 0
 
     def __len__(self) -> int:
         return len(self.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal, get_args
 
 from asmu_engine.protocol.errors import RingError
@@ -29,6 +30,8 @@ Start = int | Place
 _PLACES: tuple[Place, ...] = get_args(Place)
 
 _STAMP_TRIES = 3
+_FIRST_STAMP_TRIES = 50
+_STAMP_PAUSE_S = 0.0005
 
 
 class Cursor(RingEnd):
@@ -87,9 +90,11 @@ class Cursor(RingEnd):
         """The newest time stamp; None where the writer gives no times."""
         words = self._words
         fence = self._fence
-        for _ in range(_STAMP_TRIES):
+        for _ in range(_STAMP_TRIES if self._stamp is not None else _FIRST_STAMP_TRIES):
             sequence = words[WORD_STAMP_SEQUENCE]
             if sequence % 2:
+                if self._stamp is None:
+                    time.sleep(_STAMP_PAUSE_S)  # its writer lost its processor in the middle, and there is no other to go by
                 continue
             fence.release()
             fence.acquire()

@@ -9,11 +9,13 @@ from asmu_engine.shm.ring import GAP_SLOTS, GAP_STRIDE, WORD_GAP_BEGIN, WORD_GAP
 
 
 class Gap(NamedTuple):
-    """Frames that were lost: the first one's position, how many, and the writer's cause."""
+    """Frames that were lost: the first one's position, how many, the writer's cause (see `asmu_engine.shm.causes`), and the
+    standard uncertainty of how many, frames; 0 where they were counted."""
 
     position: int
     lost: int
     cause: int
+    uncertainty: int = 0
 
     @property
     def end(self) -> int:
@@ -73,6 +75,10 @@ class GapTable:
         after = self._next + 1
         return begin, end if after == count else max(begin, min(end, self.entry(after).position))
 
+    def current(self) -> Gap:
+        """The gap at whose end the stretch begins that `run` has just found, where that does not begin at once."""
+        return self.entry(self._next)
+
     def known(self, end: int) -> list[Gap]:
         """The gaps before `end` that are still in the table."""
         while True:
@@ -92,4 +98,4 @@ class GapTable:
     def entry(self, index: int) -> Gap:
         """The gap with this number."""
         word = WORD_GAPS + index % GAP_SLOTS * GAP_STRIDE
-        return Gap(*self._words[word : word + 3])
+        return Gap(*self._words[word : word + GAP_STRIDE])

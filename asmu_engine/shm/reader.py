@@ -79,10 +79,11 @@ class RingReader(Cursor):
             fence.release()
             fence.acquire()
             start = position % self.capacity
+            gap = None
             lost = 0
             viewed = None
             if self._gaps.touch(position, end):
-                data, lost = self._assemble(position, frames)
+                data, lost, gap = self._assemble(position, frames)
             elif start + frames > self.capacity:
                 data = self._copy(position, np.empty((frames, self.channels), np.float32))
             else:
@@ -106,7 +107,7 @@ class RingReader(Cursor):
                 self._stamp = stamp if stamp.monotonic_ns else None
             else:
                 self._stamp = self.stamp
-            return self._hand_out(data, position, end, lost, viewed)
+            return self._hand_out(data, position, end, lost, viewed, gap)
         return None
 
     def read_chunk(self, max_frames: int, copy: bool = True) -> RingBlock | None:
@@ -132,6 +133,7 @@ class RingReader(Cursor):
                 return None
             self._fence()
             begin, end = self._gaps.run(position, min(newest, position + self.capacity))
+            gap = self._gaps.current() if begin > position else None
             end = min(end, begin + max_frames)
             start = begin % self.capacity
             if copy:
@@ -144,7 +146,7 @@ class RingReader(Cursor):
                 self._skip(self._oldest() - position)
                 continue
             self._stamp = self.stamp
-            return self._hand_out(data, begin, end, begin - position, None if copy else self)
+            return self._hand_out(data, begin, end, begin - position, None if copy else self, gap)
         return None
 
     def wait(self, frames: int, timeout: float | None = None) -> bool:
@@ -215,13 +217,17 @@ class RingReader(Cursor):
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return RingReader.from_handle, (self.handle,)
 
-    def _hand_out(self, data: Frames, position: int, end: int, lost: int, viewed: RingReader | None) -> RingBlock:
+    def _hand_out(
+        self, data: Frames, position: int, end: int, lost: int, viewed: RingReader | None, gap: Gap | None
+    ) -> RingBlock:
         skipped, self._skipped = self._skipped, 0
         self.total_lost += lost
         self._position = end
         if self._slot is not None:
             self._publish()
-        return RingBlock(data, position, lost, skipped, self._stamp, self.samplerate, viewed)
+        if gap is None:
+            return RingBlock(data, position, lost, skipped, self._stamp, self.samplerate, viewed)
+        return RingBlock(data, position, lost, skipped, self._stamp, self.samplerate, viewed, gap.cause, gap.uncertainty)
 
     def _copy(self, position: int, out: Frames) -> Frames:
         """Fill `out` with the frames from `position` on."""
@@ -233,16 +239,18 @@ class RingReader(Cursor):
             out[room:] = self._data[: frames - room]
         return out
 
-    def _assemble(self, position: int, frames: int) -> tuple[Frames, int]:
-        """A copy of a stretch of the axis with zeros for what was lost, and how much that is."""
+    def _assemble(self, position: int, frames: int) -> tuple[Frames, int, Gap | None]:
+        """A copy of a stretch of the axis with zeros for what was lost, how much that is, and the newest gap of it."""
         out = np.zeros((frames, self.channels), np.float32)
-        cursor, end, lost = position, position + frames, 0
+        cursor, end, lost, gap = position, position + frames, 0, None
         while cursor < end:
             begin, stop = self._gaps.run(cursor, end)
-            lost += begin - cursor
+            if begin > cursor:
+                lost += begin - cursor
+                gap = self._gaps.current()
             self._copy(begin, out[begin - position : stop - position])
             cursor = stop
-        return out, lost
+        return out, lost, gap
 
     def _bad_size(self, frames: int) -> RingError:
         return RingError(

@@ -21,8 +21,8 @@ sees that write's write_begin (2 against 4): it never takes overwritten frames f
 
 Gaps
 ----
-Lost frames have no data: the writer goes on at the position that follows them and notes (position, lost, cause) in
-a table of 1024, published like the data: gap_begin before an entry is written, gap_count after. What lies before
+Lost frames have no data: the writer goes on at the position that follows them and notes (position, lost, cause,
+uncertainty) in a table of 1024, published like the data: gap_begin before an entry is written, gap_count after. What lies before
 the oldest entry that is still whole can no longer be told from lost frames, and counts as overwritten.
 
 Feeds
@@ -104,7 +104,7 @@ PACED_SLOTS: Final = 16
 WORD_GAPS: Final = 1024
 GAP_STRIDE: Final = 4
 GAP_SLOTS: Final = 1024
-"""Entries of (position, lost, cause, unused)."""
+"""Entries of (position, lost, cause, uncertainty)."""
 
 _DOUBLE: Final = struct.Struct("d")
 

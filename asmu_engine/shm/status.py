@@ -7,6 +7,7 @@ together (the clock) are guarded by a sequence number, odd while they are being 
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Any, Final
 
 from asmu_engine.protocol.errors import RingError
@@ -35,11 +36,12 @@ _FIRST_COUNTER: Final = 8
 _WORD: Final = {name: _FIRST_COUNTER + index for index, name in enumerate(COUNTERS)}
 _BLOCKSIZE: Final = 2
 _SAMPLERATE: Final = 3
-_CLOCK: Final = 40  # sequence, position, monotonic_ns, utc_ns, device seconds
+CLOCK: Final = 40  # sequence, position, monotonic_ns, utc_ns, device seconds
 _CLOCK_TRIES: Final = 10_000  # milliseconds; to write it takes microseconds
-_HISTOGRAM: Final = 64  # callback time
-_LATENESS: Final = _HISTOGRAM + 512  # how late callbacks began
-_BYTES: Final = 8 * (_LATENESS + 512)
+_CORES: Final = 48  # marks of the plugin cores whose code runs: in the callback, and while one is made ready outside it
+HISTOGRAM: Final = 64  # callback time
+LATENESS: Final = HISTOGRAM + 512  # how late callbacks began
+_BYTES: Final = 8 * (LATENESS + 512)
 
 
 def bin_of(nanoseconds: int) -> int:
@@ -60,6 +62,15 @@ def bin_centre(index: int) -> float:
         return float(index)
     bits, part = index >> 3, index & 7
     return math.ldexp(8 + part + 0.5, bits - 4)
+
+
+def core_mark(node: str) -> int:
+    """What stands for a node's core in the page: never 0, which means none.
+
+    >>> core_mark("clip1") == core_mark("clip2")
+    False
+    """
+    return 1 << 32 | zlib.crc32(node.encode())
 
 
 def create_status(engine: str) -> Segment:
@@ -107,33 +118,43 @@ class StatusPage:
         self.reals[_SAMPLERATE] = samplerate
         self.words[_BLOCKSIZE] = blocksize
 
-    def count_time(self, nanoseconds: int) -> None:
-        """Add one callback duration to the histogram."""
-        self.words[_HISTOGRAM + bin_of(nanoseconds)] += 1
-
     def count_lateness(self, nanoseconds: int) -> None:
         """Add one callback's lateness (its begin after its due time) to the histogram."""
-        self.words[_LATENESS + bin_of(nanoseconds)] += 1
+        self.words[LATENESS + bin_of(nanoseconds)] += 1
 
     def stamp(self, position: int, monotonic_ns: int, utc_ns: int, device_time: float) -> None:
         """Note when frame `position` was due, on the three clocks."""
         words = self.words
-        words[_CLOCK] |= 1  # a process that was killed in here has left it odd
-        words[_CLOCK + 1] = position
-        words[_CLOCK + 2] = monotonic_ns
-        words[_CLOCK + 3] = utc_ns
-        self.reals[_CLOCK + 4] = device_time
-        words[_CLOCK] += 1
+        words[CLOCK] |= 1  # a process that was killed in here has left it odd
+        words[CLOCK + 1] = position
+        words[CLOCK + 2] = monotonic_ns
+        words[CLOCK + 3] = utc_ns
+        self.reals[CLOCK + 4] = device_time
+        words[CLOCK] += 1
 
     def clock(self) -> tuple[int, int, int, float]:
         """The newest (frame position, monotonic ns, UTC ns, device s) that belong together."""
         # Not for ever: a process that was killed while it wrote leaves the guard odd, and what it had written is near enough.
         for _ in range(_CLOCK_TRIES):
-            before = self.words[_CLOCK]
-            value = (self.words[_CLOCK + 1], self.words[_CLOCK + 2], self.words[_CLOCK + 3], self.reals[_CLOCK + 4])
-            if before == self.words[_CLOCK] and not before & 1:
+            before = self.words[CLOCK]
+            value = (self.words[CLOCK + 1], self.words[CLOCK + 2], self.words[CLOCK + 3], self.reals[CLOCK + 4])
+            if before == self.words[CLOCK] and not before & 1:
                 break
         return value
+
+    def mark_core(self, mark: int, *, outside: bool = False) -> int:
+        """Note whose code runs, in the callback or `outside` it: its `core_mark`, 0 for nobody's; what was noted before."""
+        before = self.words[_CORES + outside]
+        self.words[_CORES + outside] = mark
+        return before
+
+    def marked_cores(self) -> set[int]:
+        """The `core_mark` of each core whose code runs, or ran when the audio process died."""
+        return {mark for mark in self.words[_CORES : _CORES + 2] if mark}
+
+    def forget_cores(self) -> None:
+        """No core's code runs: a process that died has left its marks."""
+        self.words[_CORES] = self.words[_CORES + 1] = 0
 
     def counter(self, name: str) -> int:
         """One counter."""
@@ -141,11 +162,11 @@ class StatusPage:
 
     def histogram(self) -> list[int]:
         """Callbacks in each duration bin; `bin_centre` gives a bin's time."""
-        return list(self.words[_HISTOGRAM : _HISTOGRAM + 512])
+        return list(self.words[HISTOGRAM : HISTOGRAM + 512])
 
     def lateness(self) -> list[int]:
         """Callbacks in each lateness bin."""
-        return list(self.words[_LATENESS : _LATENESS + 512])
+        return list(self.words[LATENESS : LATENESS + 512])
 
     def snapshot(self) -> dict[str, Any]:
         """All counters, with the callback time and lateness as ``{"p50", "p99", "max"}`` in microseconds."""

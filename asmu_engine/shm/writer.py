@@ -64,7 +64,15 @@ class RingWriter(RingEnd):
         """Frame position behind the last frame written: where the next block goes if it names no position."""
         return self._position
 
-    def write(self, block: Frames, position: int | None = None, monotonic_ns: int = 0, utc_ns: int = 0, cause: int = 0) -> None:
+    def write(
+        self,
+        block: Frames,
+        position: int | None = None,
+        monotonic_ns: int = 0,
+        utc_ns: int = 0,
+        cause: int = 0,
+        uncertainty: int = 0,
+    ) -> None:
         """Write one block and publish it. Never waits and allocates no memory for data.
 
         Parameters
@@ -77,7 +85,9 @@ class RingWriter(RingEnd):
         monotonic_ns, utc_ns
             Time of the first frame on both clocks, ns; 0 for unknown.
         cause
-            Why frames were lost, noted with the gap.
+            Why frames were lost, a number of `asmu_engine.shm.causes`, noted with the gap.
+        uncertainty
+            Standard uncertainty of how many were lost, frames, noted with the gap.
 
         Raises
         ------
@@ -110,7 +120,7 @@ class RingWriter(RingEnd):
         fence.release()
         fence.acquire()
         if gap:
-            self._note_gap(expected, position - expected, cause)
+            self._note_gap(expected, position - expected, cause, uncertainty)
         start = position % self.capacity
         room = self.capacity - start
         if frames <= room:
@@ -147,7 +157,7 @@ class RingWriter(RingEnd):
             self._words[WORD_CLOSED] = 1
         super().close()
 
-    def _note_gap(self, position: int, lost: int, cause: int) -> None:
+    def _note_gap(self, position: int, lost: int, cause: int, uncertainty: int) -> None:
         """Between the fences of a write that does not begin where the last one ended."""
         words = self._words
         if not self._started:
@@ -161,6 +171,7 @@ class RingWriter(RingEnd):
         words[word] = position
         words[word + 1] = lost
         words[word + 2] = cause
+        words[word + 3] = uncertainty
         self._fence()
         words[WORD_GAP_COUNT] = count + 1
 

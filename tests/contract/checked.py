@@ -14,6 +14,43 @@ from asmu_engine.protocol.replies import ANSWERS, BeatMessage, RefusedMessage, W
 from asmu_engine.protocol.reply import ANY_REFUSALS
 from asmu_engine.protocol.topics import check_event
 
+FRAGILE = '''
+import os
+from asmu_engine.rt.acore import AEffect, AGenerator
+
+
+class AFragile(AEffect):
+    """Breaks when told to."""
+
+    kind = "fragile"
+    calls = ("break_now",)
+    _broken = False
+
+    def process(self, inputs, outputs):
+        if self._broken:
+            raise RuntimeError("broken")
+        outputs[...] = inputs
+
+    def break_now(self):
+        self._broken = True
+
+
+class AFatal(AGenerator):
+    """Takes its process with it once it was told to, and so does each that follows."""
+
+    kind = "fatal"
+    calls = ("die_now",)
+
+    def process(self, inputs, outputs):
+        if os.path.exists(__file__ + ".die"):
+            os.abort()
+        outputs.fill(0)
+
+    def die_now(self):
+        open(__file__ + ".die", "w").close()
+'''
+"""A plugin with cores that fail."""
+
 
 class CheckedClient(PlainClient):
     """Requests and events by hand, each checked.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from checked import CheckedClient, CheckedEngine
+from checked import FRAGILE, CheckedClient, CheckedEngine
 from plain_engine import add, connect, until
 
 from asmu_engine.protocol.arrays import Array
@@ -19,25 +20,8 @@ from asmu_engine.protocol.topics import EVENTS, event_name
 
 pytestmark = pytest.mark.e2e
 
-FAILING = '''
-from asmu_engine.rt.acore import AEffect
-
-
-class AFragile(AEffect):
-    """Breaks when told to."""
-
-    kind = "fragile"
-    calls = ("break_now",)
-    _broken = False
-
-    def process(self, inputs, outputs):
-        if self._broken:
-            raise RuntimeError("broken")
-        outputs[...] = inputs
-
-    def break_now(self):
-        self._broken = True
-'''
+VIRTUAL = "virtual:inputs=2,outputs=2,buffer_s=3600"
+"""It loses nothing by itself, however late the machine is."""
 
 
 def array(*values: float) -> msgpack.ExtType:
@@ -50,7 +34,7 @@ def array(*values: float) -> msgpack.ExtType:
 def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a plugin, and one for recordings."""
     base = tmp_path_factory.mktemp("contract")
-    (base / "fragile.py").write_text(FAILING)
+    (base / "fragile.py").write_text(FRAGILE)
     (base / "takes").mkdir()
     return base
 
@@ -59,7 +43,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(module_folders: object, places: Path) -> Iterator[CheckedEngine]:
     """A virtual device that runs."""
     settings: dict[str, Any] = {"plugins": [str(places / "fragile.py")], "recordings": str(places / "takes")}
-    with CheckedEngine("contract", journal=str(places / "journal.jsonl"), **settings) as engine:
+    with CheckedEngine("contract", device=VIRTUAL, journal=str(places / "journal.jsonl"), **settings) as engine:
         engine.client.listen()
         engine.client.result("start")
         engine.client.event("device", "started")
@@ -142,26 +126,31 @@ def test_transactions(client: CheckedClient) -> None:
     assert client.result("snapshot")["patch"]["revision"] == client.result("patch")["revision"]
 
 
-def test_what_is_scheduled(client: CheckedClient) -> None:
-    client.edit(add("s", "gain", 1, 1))
-    far = client.result("status")["frame_position"] + 10**9
-    waiting = client.result("transaction", at=far, edits=[{"op": "set", "node": "s", "parameters": {"gain": 0.5}}])
-    assert [entry["scheduled"] for entry in client.result("scheduled")["scheduled"]] == [waiting["scheduled"]]
-    assert len(client.result("snapshot")["scheduled"]) == 1
-    client.result("cancel", scheduled=waiting["scheduled"])
-    client.event("patch", "cancelled", scheduled=waiting["scheduled"])
-    assert client.refused("cancel", scheduled=waiting["scheduled"]) == "scheduled_unknown"
-    soon = client.result("status")["frame_position"] + 144_000
-    doomed = client.result("transaction", at=soon, edits=[{"op": "set", "node": "s", "parameters": {"gain": 0.5}}])
-    client.edit({"op": "remove", "node": "s"})
-    client.event("patch", "dropped", scheduled=doomed["scheduled"], code="unknown_node")
-    assert client.result("scheduled", scheduled=doomed["scheduled"])["outcome"]["state"] == "dropped"
-    assert client.refused("scheduled", scheduled=10**6) == "scheduled_unknown"
-    client.edit(add("s", "gain", 1, 1))
-    soon = client.result("status")["frame_position"] + 48_000
-    done = client.result("transaction", at=soon, edits=[{"op": "remove", "node": "s"}])
-    assert client.event("patch", "edited", scheduled=done["scheduled"])["at"] == soon
-    assert client.result("scheduled", scheduled=done["scheduled"])["outcome"]["at"] == soon
+def test_what_is_scheduled() -> None:
+    with CheckedEngine("stepped", device="offline:inputs=1,outputs=1,stepped=1") as engine:
+        client = engine.client
+        client.listen()
+        client.result("start", drop=0)
+        client.edit(add("s", "gain", 1, 1))
+        far = client.result("status")["frame_position"] + 10**9
+        waiting = client.result("transaction", at=far, edits=[{"op": "set", "node": "s", "parameters": {"gain": 0.5}}])
+        assert [entry["scheduled"] for entry in client.result("scheduled")["scheduled"]] == [waiting["scheduled"]]
+        assert len(client.result("snapshot")["scheduled"]) == 1
+        client.result("cancel", scheduled=waiting["scheduled"])
+        client.event("patch", "cancelled", scheduled=waiting["scheduled"])
+        assert client.refused("cancel", scheduled=waiting["scheduled"]) == "scheduled_unknown"
+        soon = client.result("status")["frame_position"] + 1000
+        doomed = client.result("transaction", at=soon, edits=[{"op": "set", "node": "s", "parameters": {"gain": 0.5}}])
+        client.edit({"op": "remove", "node": "s"})
+        client.event("patch", "dropped", scheduled=doomed["scheduled"], code="unknown_node")
+        assert client.result("scheduled", scheduled=doomed["scheduled"])["outcome"]["state"] == "dropped"
+        assert client.refused("scheduled", scheduled=10**6) == "scheduled_unknown"
+        client.edit(add("s", "gain", 1, 1))
+        done = client.result("transaction", at=soon, edits=[{"op": "remove", "node": "s"}])
+        client.result("step", blocks=4)
+        edited = client.event("patch", "edited", scheduled=done["scheduled"])
+        assert (edited["at"], edited["late"]) == (soon, 0)
+        assert client.result("scheduled", scheduled=done["scheduled"])["outcome"]["at"] == soon
 
 
 def test_what_nodes_say(client: CheckedClient) -> None:
@@ -259,6 +248,43 @@ def test_processes_that_die(client: CheckedClient) -> None:
     client.edit({"op": "remove", "node": "n"}, {"op": "remove", "node": "tap"})
 
 
+def test_recordings_into_folders(client: CheckedClient, places: Path) -> None:
+    client.edit(add("n", "noise", 0, 1), add("tap", "tap", 1), connect("n", "tap"))
+    settings = {"rollover_seconds": 1.0, "warn_seconds": 1e12, "on_full": "drop_oldest", "tags": {"title": "friday"}}
+    channels = [{"name": "m", "device_channel": 1, "unit": "Pa", "factor": 2.5, "calibration": {"level": 94.0}}]
+    job = client.result("acquire", node="tap", folder="friday", channels=channels, settings=settings, keep=True)
+    assert (job["kind"], job["path"], job["state"]) == ("acquire", str(places / "takes" / "friday"), "running")
+    assert client.refused("acquire", node="tap", folder="friday") == "file_unwritable"
+    assert client.refused("acquire", node="n", folder="other") == "unknown_node"
+    assert client.refused("acquire", node="tap", folder="other", channels=channels * 2) == "bad_message"
+    assert client.refused("acquire", node="tap", folder="other", settings={"format": "TAPE"}) == "file_format"
+    assert client.refused("acquire", node="tap", folder="other", resume=True) == "file_unreadable"
+    assert client.refused("acquire", node="tap", folder="../other") == "path_forbidden"
+    client.event("disk", "job", job=job["job"], state="running", kind="acquire")
+    assert client.event("disk", "disk_warning", job=job["job"])["what"] == "full_soon"
+    until(lambda: client.result("job", job=job["job"])["segments"] > 1, "two segments")
+    client.result("fault", fault="clock_step", seconds=2.0)
+    assert client.event("engine", "clock_step")["suspended"] is False
+    until(lambda: client.result("status")["clock_fit"], "a fit of the clocks")
+    client.result("fault", fault="gone")
+    until(lambda: client.result("status")["state"] == "lost", "the loss")
+    assert client.result("job", job=job["job"])["state"] == "running"
+    client.result("fault", fault="back")
+    assert client.event("device", "device_back")["gap"] > 0
+    ended = client.result("job_stop", job=job["job"])
+    assert (ended["state"], ended["lost"].keys()) == ("finished", {"device_lost"})
+    client.event("disk", "job", job=job["job"], state="finished", kind="acquire")
+    client.edit({"op": "remove", "node": "n"}, {"op": "remove", "node": "tap"})
+
+
+def test_a_core_that_takes_the_audio_process_with_it(client: CheckedClient) -> None:
+    client.edit(add("fatal", "fatal", 0, 1), connect("fatal", "out"))
+    client.edit({"op": "call", "node": "fatal", "call": "die_now"})
+    assert client.event("node", "left_out", node="fatal")["crashes"] == 3
+    until(lambda: client.result("status")["state"] == "running", "the device")
+    client.edit({"op": "remove", "node": "fatal"})
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the journal's disk is played by a named pipe")
 def test_an_offline_device_and_a_journal_that_fails(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "journal")
@@ -276,6 +302,18 @@ def test_an_offline_device_and_a_journal_that_fails(tmp_path: Path) -> None:
         client.event("engine", "journal_failed")
         assert client.result("shutdown") == {}
         client.event("engine", "ending")
+
+
+def test_a_state_that_cannot_be_kept(folders: Any) -> None:
+    state = Path(os.environ["ASMU_STATE_DIR"]) / "standing"
+    with CheckedEngine("standing", private=False, device=VIRTUAL) as engine:
+        engine.client.listen()
+        until((state / "axis.json").exists, "the state")
+        shutil.rmtree(state)
+        state.write_text("not a folder")
+        engine.client.edit(add("g", "gain", 1, 1))
+        assert engine.client.event("engine", "state_failed")["reason"]
+        engine.client.result("shutdown")
 
 
 def test_nothing_was_left_out() -> None:

@@ -138,9 +138,10 @@ def test_the_schema_is_whole() -> None:
 def test_the_page_has_everything() -> None:
     for kind, request in REQUESTS.items():
         assert f"\n### {kind}\n" in PAGE
-        assert f"Needs the role `{request.needs}`" in section(kind)
+        text = section(kind)
+        assert f"Needs the role `{request.needs}`" in text
         for field in request.model_fields.keys() - {"v", "id", "type"}:
-            assert f"| `{field}` |" in section(kind)
+            assert f"| `{field}` |" in text
     for topic, models in EVENTS.items():
         assert f"\n### Topic `{topic}`\n" in PAGE
         for model in models:

@@ -60,10 +60,14 @@ def test_public_names() -> None:
         "exceptions",
         "generator",
         "io",
+        "open_recording",
         "processor",
         "query_devices",
+        "recording",
+        "repair_recording",
         "testing",
         "typing",
+        "verify_recording",
     ]
     for name in asmu.__all__:
         assert getattr(asmu, name) is not None
@@ -83,14 +87,24 @@ def test_public_names() -> None:
         "Sum",
         "Weight",
     ]
-    assert asmu.analyzer.__all__ == ["FFT", "RMS", "CalIInput", "CalIOutput", "Oscilloscope", "Recorder", "Tap", "Vector"]
+    assert asmu.analyzer.__all__ == [
+        "FFT",
+        "RMS",
+        "Acquisition",
+        "CalIInput",
+        "CalIOutput",
+        "Oscilloscope",
+        "Recorder",
+        "Tap",
+        "Vector",
+    ]
     assert asmu.io.__all__ == ["IInput", "IOutput", "Input", "Output"]
     assert asmu.processor.__all__ == ["Analyzer", "Effect", "Generator", "Processor"]
 
 
 def test_every_error_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, errors.AsmuError)}
-    assert set(asmu.exceptions.__all__) == tree | {"CalibrationError", "UnitError"}
+    assert set(asmu.exceptions.__all__) == tree | {"CalibrationError", "FramesMissing", "MapError", "UnitError"}
     for name in tree:
         assert getattr(asmu.exceptions, name) is getattr(errors, name)
 
@@ -161,6 +175,7 @@ def test_everything_that_is_sent_passes_the_hosts_validation(tmp_path: Path) -> 
         asmu.analyzer.CalIInput(interface, 94, "SPL"),
         asmu.analyzer.CalIOutput(interface, 1, "V", interface.ioutput(ch=1)),
         asmu.analyzer.Tap(interface, channels=2),
+        asmu.analyzer.Acquisition(interface, tmp_path / "friday", channels=2),
         asmu.analyzer.Recorder(interface, tmp_path / "b.wav", channels=2),
     ]
     assert {type(processor) for processor in made} == set(PROCESSORS)

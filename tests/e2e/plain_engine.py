@@ -37,10 +37,11 @@ def alive(pid: int) -> bool:
 
 
 class PlainEngine:
-    """A host process started by hand, and one client of it."""
+    """A host process started by hand, and one client of it. `resume`: it goes on with what one of its name has left."""
 
-    def __init__(self, name: str = "lab", *, private: bool = True, **settings: Any) -> None:
-        config = {"name": name, "device": "virtual:inputs=2,outputs=2", "samplerate": 48000.0, "blocksize": 256, **settings}
+    def __init__(self, name: str = "lab", *, private: bool = True, resume: bool = False, **settings: Any) -> None:
+        usual = {} if resume else {"device": "virtual:inputs=2,outputs=2", "samplerate": 48000.0, "blocksize": 256}
+        config = {"name": name, **usual, **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "asmu_engine", "--stdin"],
             stdin=subprocess.PIPE,
@@ -48,7 +49,7 @@ class PlainEngine:
             stderr=subprocess.PIPE,
             cwd=ROOT,
         )
-        data = msgpack.packb({"config": config, "private": private})
+        data = msgpack.packb({"config": config, "private": private, "resume": resume})
         self.process.stdin.write(struct.pack("<I", len(data)) + data)
         self.process.stdin.flush()
         head = self.process.stdout.read(4)
@@ -59,7 +60,9 @@ class PlainEngine:
         self.context.linger = 0
         self.clients: list[PlainClient] = []
         if self.info:
-            self.client = self.connect(b"own")  # by this name it is known again should the connection ever break
+            self.client = self.stranger(b"own")  # by this name it is known again should the connection ever break
+            self.client.grace = 60.0  # and on a busy machine that may take a while
+            self.client.hello()
 
     def connect(self, identity: bytes | None = None, **hello: Any) -> PlainClient:
         """Another client, which has said hello with these fields."""
@@ -105,7 +108,9 @@ class PlainEngine:
 
 
 class PlainClient:
-    """Requests and events by hand."""
+    """Requests and events by hand. `grace`, s: which it asks for where its hello names no other."""
+
+    grace = 0.0
 
     def __init__(self, context: zmq.Context, info: dict[str, Any], identity: bytes | None = None) -> None:
         self.requests = context.socket(zmq.DEALER)
@@ -132,22 +137,23 @@ class PlainClient:
             if answer["type"] != "beat":
                 return answer
 
-    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def ask(self, kind: str, *, patience: float = PATIENCE, **fields: Any) -> dict[str, Any]:
         """One request; its answer, reply or error."""
         self.number += 1
-        message = self.raw(msgpack.packb({"v": 1, "id": self.number, "type": kind, **fields}))
+        message = self.raw(msgpack.packb({"v": 1, "id": self.number, "type": kind, **fields}), patience=patience)
         assert message["id"] == self.number
         return message
 
     def result(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """One request that must work; its result."""
+        """One request that must work; its result. `patience`, s, may be among the fields."""
         message = self.ask(kind, **fields)
         assert message["type"] == "reply", message
         return message["result"]
 
     def hello(self, **fields: Any) -> dict[str, Any]:
         """Say who this is; the connection is watched, so that nothing else need be said."""
-        self.facts = self.result("hello", **{"name": "plain", "pid": os.getpid(), "beat": True, **fields})
+        usual = {"name": "plain", "pid": os.getpid(), "beat": True, "grace": self.grace}
+        self.facts = self.result("hello", **{**usual, **fields})
         return self.facts
 
     def edit(self, *edits: dict[str, Any]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def test_the_default_calibration():
     calibration = asmu.analyzer.CalIInput(face, 1, "Vp", averages=2)
     face.iinput(ch=1).connect(calibration.input())
     with face.start():
-        assert calibration.evaluate(timeout=1) is False
+        assert calibration.evaluate(timeout=0.2) is False
         assert calibration.evaluate() == pytest.approx((997, 10.0), rel=1e-5)
 
 

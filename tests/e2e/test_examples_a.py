@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-FAST = "speed=4"  # seconds of audio, four times as fast
+FAST = "speed=4,buffer_s=60"  # seconds of audio, four times as fast
 
 
 def example(name: str, *arguments: str, status: int = 0) -> str:

@@ -49,7 +49,7 @@ def test_frequency_response_is_that_of_the_impulse_response(tmp_path, noise_dbfs
     path = tmp_path / "room.wav"
     soundfile.write(path, loudspeaker(), FS, "FLOAT")
     plot = tmp_path / "response.png"
-    device = f"virtual:inputs=1,outputs=1,delay_frames=3000,noise_dbfs={noise_dbfs},speed=3,ir={path}"
+    device = f"virtual:inputs=1,outputs=1,delay_frames=3000,noise_dbfs={noise_dbfs},speed=3,buffer_s=60,ir={path}"
     out = run("frequency_response", "--device", device, "--seconds", "12", "--plot", str(plot))
     table = np.array([numbers(line) for line in out.splitlines() if "coherence" in line])
     assert table[0, 0] < 50
@@ -67,7 +67,7 @@ def test_voltage_noise_is_that_of_the_device_times_the_calibration(tmp_path):
     interface.iinput(ch=1).cV = 4.2
     asetup.save()
     plot = tmp_path / "noise.png"
-    device = "virtual:inputs=1,outputs=1,noise_dbfs=-80,speed=3"
+    device = "virtual:inputs=1,outputs=1,noise_dbfs=-80,speed=3,buffer_s=60"
     out = run("voltage_noise", "--device", device, "--setup", str(asetup.path), "--seconds", "8", "--plot", str(plot))
     density = 4.2 * 1e-4 / np.sqrt(2) / np.sqrt(24_000)  # V/√Hz
     octaves = dict(numbers(line) for line in out.splitlines() if "nV/√Hz" in line)
@@ -82,14 +82,14 @@ def test_voltage_noise_is_that_of_the_device_times_the_calibration(tmp_path):
 
 def test_envelopes_are_exact(tmp_path):
     plot = tmp_path / "envelopes.png"
-    out = run("envelopes", "--device", "virtual", "--seconds", "1", "--plot", str(plot))
+    out = run("envelopes", "--device", "virtual:buffer_s=60", "--seconds", "4", "--plot", str(plot))
     rows = {line[:12].strip(): numbers(line[12:]) for line in out.splitlines()[1:5]}
     log = (10 ** np.array([0.5, 0.6]) - 1) / 9
     truth = {
-        "ADSR lin": [0.1, 0.5, 0.6, 0.2],
-        "ADSR log": [0.1, log[0], log[1], 0.2],
-        "GainRamp lin": [0.1, 0.5, 1, 0.1],
-        "GainRamp log": [0.1, log[0], 1, 0.1],
+        "ADSR lin": [0.4, 0.5, 0.6, 0.8],
+        "ADSR log": [0.4, log[0], log[1], 0.8],
+        "GainRamp lin": [0.4, 0.5, 1, 0.4],
+        "GainRamp log": [0.4, log[0], 1, 0.4],
     }
     assert rows.keys() == truth.keys()
     for name, (up, half, held, down) in truth.items():
@@ -112,7 +112,8 @@ def test_drumloop_is_recorded_as_it_was_played(tmp_path):
     assert np.array_equal(take[loop:, 0], take[:-loop, 0])
     assert np.array_equal(take[:, 2], take[:, 0] + take[:, 1])
     assert np.abs(take[:, 0]).max() > 0.5
-    assert np.abs(take[:, 1]).max() == pytest.approx(0.3, rel=0.02)
+    # Its envelopes begin at any phase of the tone, so the loudest of them meets a crest of it more or less well.
+    assert np.abs(take[:, 1]).max() == pytest.approx(0.3, rel=0.08)
     spectrum = np.abs(np.fft.rfft(take[: 2 * FS, 1]))
     assert np.argmax(spectrum) / 2 == pytest.approx(55, abs=2)
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -120,11 +121,11 @@ def test_drumloop_is_recorded_as_it_was_played(tmp_path):
 
 def test_sineorgan_plays_the_melody_in_tune(tmp_path):
     plot = tmp_path / "organ.png"
-    out = run("sineorgan", "--device", "virtual", "--seconds", "3", "--plot", str(plot))
+    out = run("sineorgan", "--device", "virtual", "--seconds", "6", "--plot", str(plot))
     notes = re.findall(r"^(\w): +([\d.]+) Hz wanted, +([\d.]+) Hz measured$", out, re.MULTILINE)
-    assert "".join(key for key, _, _ in notes) in "ddfggf"
+    assert "ddfggfdsaasd".startswith("".join(key for key, _, _ in notes))
     assert len(notes) >= 4
-    truth = {"d": 440 * 2 ** (-5 / 12), "f": 440 * 2 ** (-4 / 12), "g": 440 * 2 ** (-2 / 12)}
+    truth = {key: 440 * 2 ** (semitones / 12) for key, semitones in {"a": -9, "s": -7, "d": -5, "f": -4, "g": -2}.items()}
     assert [float(wanted) for _, wanted, _ in notes] == pytest.approx([truth[key] for key, _, _ in notes], abs=0.001)
     wrong = [abs(float(measured) - float(wanted)) for _, wanted, measured in notes]
     assert np.median(wrong) < 0.02

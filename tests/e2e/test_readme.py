@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import asmu_control
-from asmu_engine.protocol.runtime import find_engine
+from asmu_engine.protocol import exits
+from asmu_engine.protocol.runtime import find_engine, is_running
+from asmu_engine.recording.ledger import Cause
 
 pytestmark = pytest.mark.e2e
 
@@ -30,10 +34,13 @@ def block_with(words: str) -> str:
     return found
 
 
+def section(heading: str) -> str:
+    return re.split(r"^#+ ", README.split(f" {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
 def commands(heading: str) -> list[list[str]]:
     """The asmu commands of one section, as lists of arguments."""
-    section = re.split(r"^#+ ", README.split(f" {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-    return [shlex.split(line) for line in re.findall(r"^    asmu (.*)$", section, flags=re.MULTILINE)]
+    return [shlex.split(line) for line in re.findall(r"^    asmu (.*)$", section(heading), flags=re.MULTILINE)]
 
 
 def run(arguments: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,6 +63,25 @@ def asmu(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def ran(folder: Path, *arguments: str) -> None:
     answer = asmu(folder, *arguments)
     assert answer.returncode == 0, (arguments, answer.stdout, answer.stderr)
+
+
+def interrupted(folder: Path, arguments: list[str], ready: Callable[[], bool]) -> str:
+    """What a command says that Ctrl-C ends, once it is `ready`."""
+    command = [sys.executable, "-m", "asmu_control", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        poll(ready)
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    return said
+
+
+def recorded(client: asmu_control.client.Client) -> int:
+    """How many frames all recordings have so far."""
+    return sum(job.get("frames") or 0 for job in client.status()["jobs"])
 
 
 def poll(condition: Callable[[], bool]) -> None:
@@ -117,6 +143,116 @@ def test_the_commands_of_an_engine(tmp_path):
             poll(lambda: "hum" in client.patch()["nodes"])
     finally:
         ran(tmp_path, *stop)
+
+
+def test_the_commands_of_a_recording(tmp_path):
+    start, record, watch, stop, *checks = commands("Record for weeks")
+    ran(tmp_path, *("0" if argument == "9464" else argument for argument in start))
+    try:
+        with asmu_control.connect("lab", name="test") as client:
+
+            def looked_at() -> bool:
+                return "asmu-record" in [one["name"] for one in client.status()["clients"]]
+
+            said = interrupted(tmp_path, record, lambda: looked_at() and recorded(client) > 0)
+            for command in (watch, stop):
+                assert f"  asmu {shlex.join(command)}\n" in said
+            poll(lambda: not looked_at())
+            before = recorded(client)
+            assert interrupted(tmp_path, watch, lambda: looked_at() and recorded(client) > before).endswith("friday goes on\n")
+            ran(tmp_path, *stop)
+            assert [(job["state"], job["channels"]) for job in client.status()["jobs"]] == [("finished", 8)]
+    finally:
+        ran(tmp_path, "engine", "stop", "lab")
+    for command in checks:
+        ran(tmp_path, *command)
+    assert (tmp_path / "friday.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "friday.repaired").exists()
+    segment, *others = sorted(path.name for path in (tmp_path / "friday").iterdir())
+    assert re.fullmatch(r"000001_[\dTZ.-]+\.wav", segment)
+    assert others == ["SHA256SUMS", "ledger.jsonl", "manifest.json"]
+    assert (tmp_path / "lab.jsonl").exists()
+
+
+def test_the_script_that_records_and_the_one_that_reads(tmp_path):
+    (tmp_path / "record.py").write_text(block_with('interface.record("friday"'))
+    answer = run([sys.executable, "record.py"], tmp_path)
+    assert (answer.returncode, answer.stdout) == (0, "0\n"), answer.stderr
+    recording = asmu_control.open_recording(tmp_path / "friday")
+    assert recording.frames == 3 * 48_000
+    within = str(recording.time_of(recording.at_seconds(1.0))[0])
+    script = block_with('open_recording("friday")').replace("2026-11-20T23:59:58.5", within) + "print(pressure.shape)\n"
+    (tmp_path / "read.py").write_text(script)
+    answer = run([sys.executable, "read.py"], tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    first, *blocks, shape = answer.stdout.splitlines()
+    assert first.split()[1:] == ["0", "whole"]
+    # Blocks of a second, half of each from the one before.
+    assert [block.split()[1:] for block in blocks] == [["(48000,", "2)", "0"]] * 5
+    assert shape == "(48000, 1)"
+
+
+def test_the_script_of_heavy_analysis(tmp_path):
+    (tmp_path / "heavy.py").write_text(block_with("tap.map(loudest"))
+    answer = run([sys.executable, "heavy.py"], tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    # Where the map began depends on when the script got there; from then on block follows block.
+    positions = [int(line.split()[0]) for line in lines]
+    assert positions == list(range(positions[0], positions[-1] + 1, 4800))
+    assert [position >= 96_000 for position in positions] == [False] * (len(positions) - 1) + [True]
+    assert {line.split("[")[1] for line in lines} == {" ".join(["1000."] * 8) + "] 0"}
+
+
+def test_the_commands_that_keep_an_engine_running(tmp_path):
+    show, unit, resume = commands("To keep it running")
+    ran(tmp_path, "engine", "start", "lab", "--device", "virtual:inputs=2", "--autostart", "--metrics", "0")
+    try:
+        ran(tmp_path, *show)
+        assert re.search(rf"--name lab --resume\n(?s:.*)=on-failure\n(?s:.*)Status={exits.USAGE}\n", asmu(tmp_path, *unit).stdout)
+        info = find_engine("lab")
+        for page, words in (("metrics", b"asmu_frames_total"), ("healthz", b'"well": true')):
+            with urllib.request.urlopen(info.metrics.removesuffix("metrics") + page, timeout=10) as reply:
+                assert words in reply.read()
+        with asmu_control.connect("lab") as client:
+            interrupted(tmp_path, ["record", "--engine", "lab", "--out", "friday", "--keep"], lambda: recorded(client) > 44_100)
+        os.kill(info.pid, signal.SIGKILL)
+        poll(lambda: not is_running("lab"))
+        ran(tmp_path, *resume)
+        with asmu_control.connect("lab") as client:
+            poll(lambda: [job.get("lost", {}).get("host", 0) > 0 for job in client.status()["jobs"]] == [True])
+    finally:
+        ran(tmp_path, "engine", "stop", "lab")
+    verdict = asmu_control.verify_recording(tmp_path / "friday")
+    assert (verdict.outcome, list(verdict.lost)) == ("losses", ["host"])
+
+
+def test_faults_that_are_rehearsed_come_to_the_ledger(tmp_path):
+    text = section("What it survives")
+    with asmu_control.Interface(device="virtual:inputs=1", samplerate=8000) as interface:
+        recording = interface.record(tmp_path / "friday")
+        interface.start()
+        poll(lambda: (recording.status().get("frames") or 0) > 0)
+        for fault in ("clock_step", "stall", "lose"):
+            assert f'"{fault}"' in text
+            interface.fault(fault, frames=480, seconds=0.25)
+        poll(lambda: recording.status()["lost"] == {"device": 480})
+        for fault, state in (("gone", "lost"), ("back", "running")):
+            interface.fault(fault)
+            poll(lambda state=state: interface.stats()["state"] == state)
+        poll(lambda: recording.status()["lost"].get("device_lost", 0) > 0)
+    assert {"device", "device_lost"} == set(asmu_control.open_recording(tmp_path / "friday").missing)
+
+
+def test_the_tables_are_whole_and_what_it_points_to_exists():
+    text = section("Record for weeks")
+    assert dict(re.findall(r"^\| (\d) \| (.*) \|$", text, flags=re.MULTILINE)) == {
+        str(number): meaning for number, meaning in exits.MEANINGS.items()
+    }
+    (causes,) = re.findall(r"Causes of a gap are(.*?);\n", text, flags=re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", causes)) == set(get_args(Cause))
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).is_file(), target
 
 
 def test_the_commands_of_a_patch(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import stat
@@ -48,7 +49,8 @@ def again(client: RemoteClient) -> bool:
     client.number += 1
     client.requests.send(msgpack.packb({"v": 1, "id": client.number, "type": "hello", "name": "anna", "beat": True}))
     while client.requests.poll(200):
-        if client.answer()["id"] == client.number:  # else it is that of an earlier attempt
+        answer = msgpack.unpackb(client.requests.recv_multipart()[-1], strict_map_key=False)
+        if answer.get("id") == client.number:  # else it is that of an earlier attempt, or only a sign of life
             return True
     return False
 
@@ -96,7 +98,7 @@ def test_without_a_good_key_nobody_is_heard(who: str) -> None:
 def test_a_key_that_is_revoked_ends_its_connections_and_no_others() -> None:
     bad, good = new_key("bad", "admin"), new_key("good", "operator")
     with listening() as engine:
-        eve = RemoteClient(engine, bad, name="eve", role="admin")
+        eve = RemoteClient(engine, bad, name="eve", role="admin", beat=False)
         anna = RemoteClient(engine, good, name="anna")
         until(lambda: anna.result("announce", service="x", endpoint="") == {} and eve.events.poll(20), "the subscription")
         eve.told.clear()
@@ -123,7 +125,7 @@ def test_a_key_that_is_revoked_ends_its_connections_and_no_others() -> None:
 def test_a_key_that_is_revoked_by_its_file_alone_is_noticed() -> None:
     key = new_key("bad", "admin")
     with listening() as engine:
-        eve = RemoteClient(engine, key, name="eve")
+        eve = RemoteClient(engine, key, name="eve", beat=False)
         eve.told.clear()
         KeyRing().revoke("bad")
         until(lambda: eve.reported(*SHUT), "the end of its connection")
@@ -286,7 +288,7 @@ def test_a_port_in_use_and_addresses_of_elsewhere_are_said() -> None:
             with PlainEngine("second", listen=listen) as second:
                 assert second.greeting["error"]["code"] == code
                 assert words in second.greeting["error"]["message"]
-                assert second.end() == 1
+                assert second.end() == (2 if code == "bad_config" else 1)
 
 
 def test_an_engine_that_announces_itself_is_found_in_the_network() -> None:
@@ -301,7 +303,7 @@ def test_an_engine_that_announces_itself_is_found_in_the_network() -> None:
 def test_to_announce_one_must_listen() -> None:
     with PlainEngine("near", announce=True) as engine:
         assert "together with listen" in engine.greeting["error"]["message"]
-        assert engine.end() == 1
+        assert engine.end() == 2
 
 
 def test_the_command_line_starts_an_engine_that_listens(folders: Any) -> None:
@@ -344,12 +346,14 @@ class Ports:
 
 
 def free_pair() -> int:
-    """A port that is free, as is the one after it."""
+    """A port that is free, as is the one after it; the system gives neither to whoever asks for any free one meanwhile."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    others = [port for port in range(1024, 65_535) if port + 1 < first or port > last]
     while True:
+        port = random.choice(others)
         with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
             try:
+                one.bind(("127.0.0.1", port))
                 two.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue

@@ -103,7 +103,8 @@ def test_a_stepped_session_with_edits_inside_blocks(tmp_path: Path) -> None:
 
 def test_a_virtual_device_with_edits_while_it_runs(tmp_path: Path) -> None:
     journal, live = tmp_path / "journal", tmp_path / "live.wav"
-    with PlainEngine(device="virtual:inputs=2,outputs=2,delay_frames=5,noise_dbfs=-30", journal=str(journal)) as engine:
+    device = "virtual:inputs=2,outputs=2,delay_frames=5,noise_dbfs=-30,buffer_s=60"
+    with PlainEngine(device=device, journal=str(journal)) as engine:
         client = engine.client
         client.edit(*PATCH)
         job = client.result("record", node="tap1", path=str(live))["job"]
@@ -141,6 +142,28 @@ def test_the_audio_process_dies_and_its_successor_goes_on(tmp_path: Path) -> Non
         client.result("stop")
         status = client.result("job_stop", job=job)
     assert status["lost_frames"] > 0
+    compare(journal, live, status["first"])
+
+
+def test_the_device_goes_away_and_comes_back(tmp_path: Path) -> None:
+    journal, live = tmp_path / "journal", tmp_path / "live.wav"
+    with PlainEngine(device="virtual:inputs=2,outputs=2,buffer_s=60", journal=str(journal), reopen=True) as engine:
+        client = engine.client
+        client.listen()
+        client.edit(*PATCH)
+        client.result("start")
+        until(lambda: position(client) > 3000, "some blocks")
+        client.result("fault", fault="gone")
+        client.event("device", "device_lost")
+        client.edit(set_("gain1", gain=0.5))
+        client.result("fault", fault="back")
+        begin = client.event("device", "device_back")["position"]
+        job = client.result("record", node="tap1", path=str(live), at=begin)["job"]
+        end = position(client) + 3000
+        until(lambda: position(client) > end, "more of it")
+        client.result("stop")
+        status = client.result("job_stop", job=job)
+    assert (status["first"], status["lost_frames"]) == (begin, 0)
     compare(journal, live, status["first"])
 
 
@@ -263,8 +286,8 @@ def test_a_script_with_every_kind_of_processor(tmp_path: Path) -> None:
 
     journal, live = tmp_path / "journal", tmp_path / "live.wav"
     random = np.random.default_rng(4)
-    device = "virtual:inputs=2,outputs=2,speed=4,taps=0.5:0.25:0.125"
-    with PlainEngine(device=device, journal=str(journal)), Interface(engine="lab") as interface:
+    device = "virtual:inputs=2,outputs=2,speed=4,buffer_s=60,taps=0.5:0.25:0.125"
+    with PlainEngine(device=device, journal=str(journal), ring_seconds=60.0), Interface(engine="lab") as interface:
         noise, burst = Noise(interface, "pink", channels=2), SineBurst(interface, 1000.0, 50)
         convolver = Convolver(interface, random.normal(0.0, 0.05, 700))
         lowpass = Filter.butter(interface, 4, 2000.0)

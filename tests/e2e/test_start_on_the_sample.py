@@ -12,6 +12,8 @@ import soundfile
 import asmu_control as asmu
 from asmu_control.exceptions import PatchError, RingError
 
+pytestmark = pytest.mark.e2e
+
 FRAMES = 256
 RATE = 48_000
 X = np.random.default_rng(4).standard_normal((3 * RATE, 1)).astype(np.float32)

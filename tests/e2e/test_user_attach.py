@@ -49,7 +49,7 @@ def lab() -> Iterator[str]:
     if is_running("lab"):
         with Client.connect("lab") as client:
             client.request({"type": "shutdown"}, 20)
-    psutil.wait_procs([psutil.Process(info.pid)] if psutil.pid_exists(info.pid) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(info.pid)] if psutil.pid_exists(info.pid) else [], timeout=30)
 
 
 def test_an_engine_by_hand_from_start_to_stop() -> None:
@@ -163,20 +163,13 @@ def test_an_engine_that_ends_under_its_clients(lab: str) -> None:
     assert interface.stats()["state"] == "closed"
 
 
-def events_of(client: Client, topic: str) -> list[dict]:
-    found = []
-    while (event := client.event(0.5)) is not None:
-        if event["topic"] == topic:
-            found.append(event)
-    return found
-
-
 def test_events_reach_clients(lab: str) -> None:
-    with Client.connect(lab, "watcher") as watcher, Client.connect(lab, "worker") as worker:
-        watcher.event(0.2)
+    with Client.connect(lab, "watcher") as watcher, Client.connect(lab, "worker") as worker, watcher.events("patch") as events:
+        assert events.next(10).topic == "snapshot"  # from here on nothing is missed
         worker.edit([{"op": "add", "node": "one", "kind": "constant", "inputs": 0, "outputs": 1, "parameters": {}}])
-        (event,) = events_of(watcher, "patch")
-        assert event["revision"] == 1
+        event = events.next(10)
+        assert (event.topic, event.what, event["revision"]) == ("patch", "edited", 1)
+        assert events.next(0.5) is None
 
 
 # -- taps in other processes ------------------------------------------------------------------------------------

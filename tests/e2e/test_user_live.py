@@ -270,14 +270,18 @@ def test_a_lost_device_is_told_when_the_stream_is_closed() -> None:
     interface.fault("gone")
     assert stream.wait(10)
     assert interface.stats()["state"] == "lost"
-    with pytest.raises(DeviceError) as caught:
+    why = "device virtual is gone"
+    assert interface.stats()["reason"] == why
+    with pytest.raises(EngineError, match=f"the device is lost: {why}$"):
+        interface.clock_fit()
+    with pytest.raises(DeviceError, match=f"lost while the stream ran: {why}; recordings are whole") as caught:
         stream.close()
     assert caught.value.code == "device_lost"
     assert interface.stats()["state"] == "closed"
 
 
 def test_faults_are_counted() -> None:
-    interface = asmu.Interface(device="virtual", samplerate=SAMPLERATE, blocksize=256)
+    interface = asmu.Interface(device="virtual:buffer_s=60", samplerate=SAMPLERATE, blocksize=256, ring_seconds=60.0)
     tap = asmu.analyzer.Tap(interface)
     interface.iinput(ch=1).connect(tap.input())
     with interface.start():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from plain_engine import until
 
 import asmu_control as asmu
 from asmu_control.exceptions import DiskError, EngineError, PatchError
@@ -52,7 +53,7 @@ def record_loopback(device: str, tmp_path: Path, frames: int, channels: int = 2)
 
 @pytest.mark.parametrize("channels", [1, 2, 16])
 def test_virtual_loopback_is_recorded_bit_for_bit(tmp_path: Path, channels: int) -> None:
-    record_loopback(f"virtual:inputs={channels},outputs={channels},delay_frames=37", tmp_path, 20_000, channels)
+    record_loopback(f"virtual:inputs={channels},outputs={channels},delay_frames=37,buffer_s=60", tmp_path, 20_000, channels)
 
 
 def test_offline_loopback_is_recorded_bit_for_bit_every_time(tmp_path: Path) -> None:
@@ -87,10 +88,10 @@ def test_player_tells_when_the_last_frame_was_played(tmp_path: Path) -> None:
     player.output().connect(interface.ioutput(ch=1))
     with interface.start(drop=0):
         interface.step(1)
-        assert not player.finished(timeout=0.1)
-        assert player.status()["played"] == BLOCKSIZE
+        until(lambda: player.status()["played"] == BLOCKSIZE, "the player to see that a block was played")
+        assert not player.finished(block=False)
         interface.step(1)
-        assert player.finished(timeout=5)
+        assert player.finished(timeout=30)
         assert player.status()["played"] == 500
 
 

@@ -1,7 +1,7 @@
 """Fixtures of the sound servers. Each is started for the tests of a module and stopped by its process id.
 
-The name of the JACK server is fixed, as one that is killed leaves files of its name in shared memory, so a lock keeps
-two test runs from meeting in it.
+The name of the JACK server is fixed, as one that is killed leaves 100 MB of its name in shared memory until the next one of that
+name starts. So a lock keeps two test runs, and two processes of one, from meeting in it: a module holds it, the others wait.
 """
 
 from __future__ import annotations
@@ -14,11 +14,21 @@ import pytest
 from filelock import FileLock, Timeout
 from sound_servers import JACK_NAME, Server, needs, start_jack, start_pulse
 
+LOCK_SECONDS = 600.0
+"""Many times what all tests that use a JACK server take, one after the other."""
 
-@pytest.fixture(scope="session")
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever waits for the lock does not hang."""
+    for item in items:
+        if "jack_lock" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(LOCK_SECONDS + 120.0))
+
+
+@pytest.fixture(scope="module")
 def jack_lock() -> Iterator[None]:
-    """Only one test run on this machine uses the JACK server's name at a time."""
-    lock = FileLock(Path(tempfile.gettempdir()) / f"asmu-jack-{JACK_NAME}.lock", timeout=110)
+    """Only the tests of one module on this machine use the JACK server's name at a time."""
+    lock = FileLock(Path(tempfile.gettempdir()) / f"asmu-jack-{JACK_NAME}.lock", timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:

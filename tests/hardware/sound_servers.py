@@ -1,4 +1,8 @@
-"""Sound servers without a sound card: JACK with its dummy driver, PulseAudio with a null sink. Streams run in child processes."""
+"""Sound servers without a sound card: JACK with its dummy driver, PulseAudio with a null sink. Streams run in child processes.
+
+And what tells a stream that is wrong from a machine that had no time for it: when the engine's newest block was due, and how long
+this machine itself stood still.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import pytest
+
+from asmu_engine.shm.segment import list_segments, segment_engine
+from asmu_engine.shm.status import StatusPage
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -76,16 +84,20 @@ def answers(env: dict[str, str], *words: str, expected: str = "") -> bool:
     return done.returncode == 0 and expected in done.stdout
 
 
-def start_jack(folder: Path, rate: int = JACK_RATE, period: int = JACK_PERIOD) -> Server:
-    """jackd with its dummy driver and 64 loopback channels, synchronous: a stalled client loses nothing."""
+def start_jack(folder: Path, rate: int = JACK_RATE, period: int = JACK_PERIOD, *, synchronous: bool = True) -> Server:
+    """jackd with its dummy driver and 64 loopback channels; `synchronous`: a stalled client loses nothing.
+
+    But then one that is killed while it runs makes the server wait for it for 50 s, and every other client with it.
+    """
     env = {**os.environ, "JACK_DEFAULT_SERVER": JACK_NAME, "JACK_NO_START_SERVER": "1"}
-    words = f"jackd -n {JACK_NAME} -R -S -t 5000 -L 64 -d dummy -r {rate} -p {period}".split()
+    mode = "-S -t 5000" if synchronous else "-t 1000"
+    words = f"jackd -n {JACK_NAME} -R {mode} -L 64 -d dummy -r {rate} -p {period}".split()
     log = folder / "jack.log"
     with log.open("wb") as out:
         process = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     server = Server(process, env, log, "portaudio:loopback", {"rate": rate, "period": period})
     try:
-        until(lambda: answers(env, "jack_lsp", expected="loopback:"), 10.0, "the JACK server did not start")
+        until(lambda: answers(env, "jack_lsp", expected="loopback:"), 30.0, "the JACK server did not start")
         # Another server of the name would answer in its place.
         assert process.poll() is None, log.read_text()
     except BaseException:
@@ -108,13 +120,57 @@ def start_pulse(folder: Path) -> Server:
         process = subprocess.Popen(words, env=own, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     server = Server(process, env, log, "portaudio:pulse", {"rate": 48000})
     try:
-        until(lambda: answers(env, "pactl", "info"), 10.0, "PulseAudio did not start")
+        until(lambda: answers(env, "pactl", "info"), 30.0, "PulseAudio did not start")
         server.command("pactl", "set-default-sink", "loop")
         server.command("pactl", "set-default-source", "loop.monitor")
     except BaseException:
         server.stop()
         raise
     return server
+
+
+class Due(NamedTuple):
+    """When a block was due: the position of its first frame, on the monotonic clock and in UTC."""
+
+    position: int
+    monotonic_ns: int
+    utc_ns: int
+
+
+def newest_block() -> Due:
+    """Of the only engine that runs here; all zero before its first block."""
+    (engine,) = {str(segment_engine(name)) for name in list_segments()}
+    page = StatusPage.attach(engine)
+    try:
+        return Due(*page.clock()[:3])
+    finally:
+        page.close()
+
+
+class Standstill:
+    """For how long this machine did nothing: ``seconds`` by which a thread that sleeps a little came late, all together."""
+
+    TICK_S = 0.01
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(self.TICK_S):
+            now = time.monotonic()
+            self.seconds += max(0.0, now - last - self.TICK_S)
+            last = now
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def child(server: Server, scene: str, **settings: Any) -> subprocess.Popen[str]:

@@ -31,12 +31,16 @@ class Take:
         self.flags: list[int] = []
         self.lost: list[int] = []
         self.late_ns: list[int] = []
+        self.longest_wait_ns = 0
+        self.last_ns = 0
         self.sizes: list[int] = []
         self.reasons: list[str] = []
         self.ended = threading.Event()
 
     def __call__(self, indata: Any, outdata: Any, flags: int, lost: int, due_ns: int, device_time: float) -> bool:
-        self.late_ns.append(time.monotonic_ns() - due_ns)
+        now = time.monotonic_ns()
+        self.late_ns.append(now - due_ns)
+        self.waited(now)
         self.flags.append(flags)
         self.lost.append(lost)
         self.sizes.append(len(indata))
@@ -48,7 +52,15 @@ class Take:
         self.block += 1
         return start + self.blocksize < len(self.signal)
 
+    def waited(self, now: int) -> None:
+        """For the next block, or for one that did not come."""
+        if self.last_ns:
+            self.longest_wait_ns = max(self.longest_wait_ns, now - self.last_ns)
+        self.last_ns = now
+
     def end(self, reason: str) -> None:
+        if reason != "finished":  # then what is in the buffers is played before
+            self.waited(time.monotonic_ns())
         self.reasons.append(reason)
         self.ended.set()
 
@@ -88,6 +100,7 @@ def loopback(
         flags=take.flags,
         lost=take.lost,
         late_ns=take.late_ns,
+        longest_wait_s=take.longest_wait_ns * 1e-9,
         sizes=sorted(set(take.sizes)),
         reasons=take.reasons,
         input_latency=opened.input_latency,
@@ -97,6 +110,8 @@ def loopback(
         name=opened.name,
     )
     opened.close()
+    if getattr(opened, "abandoned", False):
+        os._exit(0)
 
 
 def _delay(heard: np.ndarray, signal: np.ndarray | None) -> int | None:

@@ -22,6 +22,7 @@ class Attacker:
 
     def __init__(self, engine: PlainEngine, seed: int, folder: str) -> None:
         self.sent = self.damaged = self.again = self.answered = 0
+        self._last = 0
         self.codes: Counter[str] = Counter()
         self.suspects: list[str] = []
         self._hostile = Hostile(seed, folder)
@@ -30,7 +31,7 @@ class Attacker:
         self._recent: list[list[bytes]] = []
 
     def send(self, count: int) -> None:
-        """So many messages, without waiting; before them a hello, with which the ids begin anew."""
+        """So many messages, without waiting; before them a hello, with which the ids begin anew, and behind them a ping."""
         hello = {"v": 1, "id": 0, "type": "hello", "name": "attacker", "role": "operator", "pid": os.getpid()}
         self._send([msgpack.packb(hello)])
         self._send([msgpack.packb({"v": 1, "id": 1, "type": "release"})])
@@ -41,15 +42,17 @@ class Attacker:
             self.damaged += 1
             self.again += message.again
             self._send(message.frames)
+        self._last = 2 + count
+        self._send([msgpack.packb({"v": 1, "id": self._last, "type": "ping"})])
 
     def read(self) -> bool:
-        """Read what has come; True when every message has its answer."""
+        """Read what has come; True when every message has its answer, so the last one too."""
         try:
             while True:
                 self._take(self._socket.recv_multipart(zmq.NOBLOCK)[-1])
         except zmq.Again:
             # One that comes again while the first is being worked out shares its answer.
-            return self.answered >= self.sent - self.again
+            return not self._last and self.answered >= self.sent - self.again
 
     def close(self) -> None:
         self._socket.close(0)
@@ -65,6 +68,8 @@ class Attacker:
             return
         self.answered += 1
         if answer["type"] == "reply":
+            if answer["id"] == self._last:
+                self._last = 0
             self.codes["reply"] += 1
             return
         assert answer["type"] == "error"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -38,7 +40,9 @@ def test_clean(folders):
 
 
 def test_what_is_left_behind_is_named_and_put_away(tmp_path):
-    (tmp_path / "conftest.py").write_text(CONFTEST.read_text().replace("_PATIENCE = 5.0", "_PATIENCE = 0.2"))
+    impatient, replaced = re.subn(r"^_PATIENCE = \S+$", "_PATIENCE = 0.2", CONFTEST.read_text(), flags=re.MULTILINE)
+    assert replaced == 1
+    (tmp_path / "conftest.py").write_text(impatient)
     (tmp_path / "test_leaky.py").write_text(LEAKY)
     environment = {**os.environ, "ORPHAN": str(tmp_path / "orphan")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
@@ -47,5 +51,14 @@ def test_what_is_left_behind_is_named_and_put_away(tmp_path):
     for what in ("segment asmu.0.lab.tap", "socket lab.ctl"):
         assert f"\nthe test left behind: {what}\n" in run.stdout
     assert run.stdout.count("\nthe test left behind: process") == 2
-    orphan = int((tmp_path / "orphan").read_text())
-    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    orphan, deadline = int((tmp_path / "orphan").read_text()), time.monotonic() + 10
+    while not has_ended(orphan):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -108,11 +108,13 @@ def test_no_thread_with_the_interpreter_runs_below_the_users_programs(start_audi
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
-def test_a_device_as_fast_as_it_goes_does_not_ask_for_real_time(start_audio):
+def test_a_device_as_fast_as_it_goes_has_no_priority_to_starve_others_with(start_audio):
     audio = start_audio("offline:inputs=1,outputs=1")
-    audio.do("start", end_block=10)
-    audio.event("ended")
-    assert audio.do("grants")["audio_thread"].startswith("normal: no stream in real time")
+    audio.do("start")
+    assert audio.event("realtime")["realtime"]["audio_thread"] == "normal: nothing has to be in time"
+    threads = [int(folder.name) for folder in Path(f"/proc/{audio.child.pid}/task").iterdir()]
+    granted = audio.facts["realtime"]["control_thread"].startswith("SCHED_FIFO")
+    assert sorted(os.sched_getparam(thread).sched_priority for thread in threads) == ([0, 5, 5] if granted else [0, 0, 0])
 
 
 def test_a_stepped_stream_fills_a_tap_exactly(start_audio):

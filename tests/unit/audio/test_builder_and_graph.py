@@ -34,8 +34,9 @@ def test_inputs_pass_to_outputs_unchanged_and_permuted(engine):
 
 
 def test_a_wide_path_is_read_in_place(engine):
-    engine.edit([add("a", "gain", 4, 4), add("b", "gain", 4, 4)])
+    engine.edit([add("a", "delay", 4, 4), add("b", "gain", 4, 4)])
     engine.edit([*(connect("in", n, "a", n) for n in range(4)), *(connect("a", n, "b", n) for n in range(4))])
+    engine.edit([connect("b", n, "out", n) for n in range(4)])
     first, second = engine.runner.schedule.steps
     assert first.inputs is None
     assert second.inputs is first.outputs

@@ -146,14 +146,6 @@ def test_beats_and_late_answers_are_passed_over(wire: Wire, exchange: Exchange) 
     assert wire.inbox == []
 
 
-def test_where_beats_have_gathered_it_waits_for_quiet_before_it_asks(wire: Wire, exchange: Exchange) -> None:
-    wire.inbox += [{"v": 1, "id": 0, "type": "beat"}] * 1000
-    before = wire.now
-    wire.answering = answers(ping={})
-    go(exchange.request({"type": "ping"}, 1.0))
-    assert wire.now - before == pytest.approx(0.02)
-
-
 def test_a_request_is_sent_again_once_before_it_is_given_up(wire: Wire, exchange: Exchange) -> None:
     begun = wire.now
     with pytest.raises(EngineTimeout, match="did not answer 'transaction' within 4 s") as caught:

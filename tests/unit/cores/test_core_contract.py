@@ -123,12 +123,16 @@ def test_process_keeps_no_memory(kind):
     inputs = block[:, : core.setup.inputs]
     for _ in range(10):
         core.process(inputs, outputs)
-    tracemalloc.start()
-    core.process(inputs, outputs)
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
-    core.process(inputs, outputs)
-    after, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert after - before < 200
-    assert peak - before < 8192  # views and numpy's own iterators, never an array of a block (32 KiB)
+    kept, most = [], []
+    for _ in range(3):  # other threads of this process may allocate meanwhile; the core would each time
+        tracemalloc.start()
+        core.process(inputs, outputs)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        core.process(inputs, outputs)
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        kept.append(after - before)
+        most.append(peak - before)
+    assert min(kept) < 200
+    assert min(most) < 16_384  # views and numpy's own iterators, never an array of a block (32 KiB)

@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+BLOCK = 16
+"""Frames of the blocks of tests."""
+
+
+def ramp(columns: int) -> Any:
+    """A block in which no two samples are equal."""
+    return np.arange(1, BLOCK * columns + 1, dtype=np.float32).reshape(BLOCK, columns)
+
 
 class PortAudioError(Exception):
     """As PortAudio's: text, number."""

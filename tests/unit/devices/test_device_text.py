@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asmu_engine.protocol.codec import pack, unpack
@@ -54,6 +54,7 @@ def test_objects_that_are_devices() -> None:
     assert parse_device(("Mic", 4)) == PortAudio(device=("Mic", 4))
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.strip() == text and not text.endswith("\\")))
 def test_any_path_survives_its_text(path: str) -> None:
     for spec in (File(path=path, loop=True), Virtual(source=path, tone_hz=50.0), File(path=path)):

@@ -214,12 +214,14 @@ def test_nothing_is_allocated_in_steady_state(spec: dict[str, Any]) -> None:
             loopback.play(outdata)
 
     run()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        run()
-        # One array of one column alone would be 16 KiB.
-        assert tracemalloc.get_traced_memory()[1] - before < 8192
-    finally:
-        tracemalloc.stop()
+    most = []
+    for _ in range(3):  # other threads of this process may allocate meanwhile; the loopback would each time
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            run()
+            most.append(tracemalloc.get_traced_memory()[1] - before)
+        finally:
+            tracemalloc.stop()
+    assert min(most) < 8192  # one array of one column alone would be 16 KiB

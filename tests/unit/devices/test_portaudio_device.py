@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from device_takes import Take
-from fake_sounddevice import FakeSounddevice, FakeStream, PortAudioError
+from fake_sounddevice import BLOCK, FakeSounddevice, PortAudioError, ramp
 
-from asmu_engine.devices import portaudio
-from asmu_engine.devices.open import open_device
 from asmu_engine.protocol.errors import DeviceError
-
-BLOCK = 16
-
-
-@pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> FakeSounddevice:
-    fake = FakeSounddevice()
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)  # type: ignore[arg-type]
-    monkeypatch.setattr(portaudio, "_open_streams", 0)
-    return fake
-
-
-@pytest.fixture
-def opened(library: FakeSounddevice) -> Iterator[Any]:
-    devices: list[Any] = []
-
-    def make(text: str, inputs: Any = None, outputs: Any = None, samplerate: float = 48000) -> tuple[Any, FakeStream]:
-        devices.append(open_device(text, samplerate, BLOCK, inputs, outputs))
-        return devices[-1], library.streams[-1]
-
-    yield make
-    for device in devices:
-        device.close()
-
-
-def ramp(columns: int) -> Any:
-    return np.arange(1, BLOCK * columns + 1, dtype=np.float32).reshape(BLOCK, columns)
 
 
 def test_asio_opens_just_the_channels_in_use(opened: Any) -> None:
@@ -180,35 +149,6 @@ def test_the_thread_is_set_up_once_a_start(opened: Any) -> None:
         stream.block(ramp(1), ramp(1))
         assert len(calls) == expected
         device.stop()
-
-
-def test_a_stream_that_falls_silent_is_abandoned(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portaudio, "_SILENCE_S", 0.01)
-    device, stream = opened("Plain", [1], [1])
-    take = Take(device, 20)
-    device.start(take, take.end)
-    stream.block(ramp(1), ramp(1))
-    assert take.ended.wait(10)
-    assert take.reasons[0].startswith("lost: Plain has not called for")
-    assert device.abandoned
-    with pytest.raises(DeviceError, match="new process") as caught:
-        device.start(take, take.end)
-    assert caught.value.code == "device_lost"
-    device.close()
-    assert stream.calls == ["start"]
-
-
-def test_a_stop_that_hangs_is_given_up(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portaudio, "_HANG_S", 0.05)
-    device, stream = opened("Plain", [1], [1])
-    release = threading.Event()
-    stream.on_stop = release.wait
-    take = Take(device, 20)
-    device.start(take, take.end)
-    device.close()
-    assert device.abandoned
-    assert stream.calls == ["start", "stop"]
-    release.set()
 
 
 def test_portaudios_errors_in_our_words(opened: Any, library: FakeSounddevice) -> None:

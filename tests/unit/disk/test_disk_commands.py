@@ -15,7 +15,11 @@ from asmu_engine.shm.ring import RingKind
 @pytest.mark.parametrize(
     ("command", "code", "text"),
     [
-        ({"do": "dance"}, "unknown_request", "unknown command 'dance'; use record, play, seek, status, attach, stop, quit"),
+        (
+            {"do": "dance"},
+            "unknown_request",
+            "unknown command 'dance'; use record, acquire, note, play, seek, status, attach, stop, quit",
+        ),
         ({"do": "record", "job": 1, "path": "/tmp/x.wav"}, "bad_message", "record: ring is missing"),
         ({"do": "record", "job": "1"}, "bad_message", "job is '1', not a number of 0 or more"),
         ({"do": "record", "job": True}, "bad_message", "job is True, not a number"),

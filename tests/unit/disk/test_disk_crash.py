@@ -189,7 +189,14 @@ def test_a_killed_host_leaves_whole_files_and_no_process(ring, writer, sound, tm
     host.send_signal(signal.SIGKILL)
     host.wait()
     host.stdout.close()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the end of the disk process")
+
+    def ended() -> bool:
+        try:
+            return child.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_for(ended, "the end of the disk process")
     assert np.array_equal(read(tmp_path / "take.wav"), sound(4000))
     assert [file.name for file in tmp_path.iterdir()] == ["take.wav"]
 

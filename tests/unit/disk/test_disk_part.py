@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from asmu_engine.disk.formats import FileForm, file_form
-from asmu_engine.disk.headers import make_plain_wav
 from asmu_engine.disk.part import Part
 from asmu_engine.disk.paths import journal_path
 from asmu_engine.protocol.errors import DiskError
+from asmu_engine.recording.plainwav import make_plain_wav
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ class HostInThread:
     def __init__(self, log: Path, device: str = "virtual") -> None:
         self.log = log
         self.loop = Loop()
-        self.config = EngineConfig(name="fake", device=device, samplerate=48000, blocksize=256, ring_seconds=1)
+        self.config = EngineConfig(name="fake", device=device, samplerate=48000, blocksize=256, ring_seconds=10)
         self.claim = claim_engine("fake")
         create_status("fake").close()
         self.ready: list[AsmuError | None] = []

@@ -1,8 +1,10 @@
 """An audio process without audio: it speaks the pipe's protocol, counts blocks by itself, and fails where it is told to.
 
 ``FAKE_AUDIO`` holds JSON: ``"configure"`` is ``"error"``, ``"die"`` or ``"hang"``; ``"start"`` is ``"error"``, ``"hang"``
-or ``"end"`` (the stream is over before the answer); ``"restart"`` likewise, for a start that resets nothing; ``"log"``
-is a file that gets each command as a line of JSON. A node called ``fails`` is refused, one called ``crashes`` ends the
+or ``"end"`` (the stream is over before the answer); ``"restart"`` likewise, for a start that resets nothing, or ``"stale"``:
+another process must look for the device; ``"known"``: its device says by what it is found again; ``"crash"`` names a node whose
+core makes the process abort in the sixth block; ``"log"`` is a file that gets each command as a line of JSON; ``"gate"`` is
+one that a process waits for before it is configured. A node called ``fails`` is refused, one called ``crashes`` ends the
 process, one called ``hangs`` is never answered.
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from asmu_engine.protocol.catalogue import ANY_PORTS, NO_PORTS, Kind, Parameter
 from asmu_engine.protocol.errors import DeviceError, PatchError, PluginError
 from asmu_engine.protocol.pipe import MessagePipe
-from asmu_engine.shm.status import StatusPage
+from asmu_engine.shm.status import StatusPage, core_mark
 
 KINDS = (
     Kind(
@@ -34,15 +36,20 @@ class FakeAudio:
         self.page: StatusPage | None = None
         self.blocksize = 0
         self.running = threading.Event()
+        self.crashing = False
         threading.Thread(target=self.count, daemon=True).start()
 
     def count(self) -> None:
         word = StatusPage.word
         while self.running.wait():
-            words = self.page.words
+            words, now = self.page.words, time.monotonic_ns()
+            self.page.stamp(words[word("frame_position")], now, time.time_ns(), 0.0)
             words[word("blocks")] += 1
             words[word("frame_position")] += self.blocksize
-            words[word("last_block_ns")] = time.monotonic_ns()
+            words[word("last_block_ns")] = now
+            if self.crashing and words[word("blocks")] % 6 == 0:
+                self.page.mark_core(core_mark(PLAN["crash"]))
+                os.abort()
             time.sleep(0.005)
 
     def serve(self) -> None:
@@ -60,6 +67,8 @@ class FakeAudio:
                     return
 
     def configure(self, message: dict) -> dict:
+        while "gate" in PLAN and not Path(PLAN["gate"]).exists():
+            time.sleep(0.002)
         self.fail(PLAN.get("configure"), PluginError("no such plugin", code="plugin_unreadable", where="mine.py"))
         self.page = StatusPage.attach(message["engine"])
         self.blocksize = message["config"]["blocksize"]
@@ -68,6 +77,8 @@ class FakeAudio:
 
     def edit(self, message: dict) -> dict:
         for edit in message["edits"]:
+            if edit.get("node") == PLAN.get("crash") and edit["op"] == "add":
+                self.crashing = not edit.get("left_out")
             how = {"fails": "error", "crashes": "die", "hangs": "hang"}.get(edit.get("node", ""))
             self.fail(how, PatchError("fails: cannot be prepared", code="core_failed", where="fails"))
         return {"at": self.page.counter("frame_position")}
@@ -88,6 +99,8 @@ class FakeAudio:
 
     def start(self, message: dict) -> dict:
         if not message["reset"] and PLAN.get("restart"):
+            stale = DeviceError("another process must look for it", code="device_lost", where="x")
+            self.fail("error" if PLAN["restart"] == "stale" else None, stale)
             self.fail(PLAN["restart"], DeviceError("no such device", code="device_unknown", where="x"))
         self.fail(PLAN.get("start"), DeviceError("no such device", code="device_unknown", where="x"))
         word = StatusPage.word("frame_position")
@@ -102,6 +115,7 @@ class FakeAudio:
             "samplerate": 48000,
             "blocksize": self.blocksize,
             "position": begin,
+            **({"known": {"input": None, "output": {"name": "fake"}}} if "known" in PLAN else {}),
         }
 
     def stop(self, message: dict) -> dict:

@@ -19,16 +19,19 @@ from asmu_engine.host import schedule as schedule_module
 from asmu_engine.host.access import check_there
 from asmu_engine.host.clients import Client
 from asmu_engine.host.disk_handlers import DiskHandlers
-from asmu_engine.host.endpoint import MAX_FRAMES, LocalEndpoint, Peer
+from asmu_engine.host.endpoint import LocalEndpoint, Peer
+from asmu_engine.host.inbox import FRAMES_A_TURN, MAX_FRAMES
 from asmu_engine.host.job import Job
 from asmu_engine.host.lane import MAX_WAITING, Lane
 from asmu_engine.host.leases import Leases
+from asmu_engine.host.node import Node
 from asmu_engine.host.once import Once
 from asmu_engine.host.patch import Patch
 from asmu_engine.host.schedule import Schedule
 from asmu_engine.network import door as door_module
 from asmu_engine.network.door import Door
 from asmu_engine.protocol import messages
+from asmu_engine.protocol.acquisition import AcquisitionSettings
 from asmu_engine.protocol.catalogue import ANY_PORTS, NO_PORTS, Kind
 from asmu_engine.protocol.errors import AccessError, AsmuError, DiskError, EngineError, PatchError, ProtocolError
 from asmu_engine.protocol.keys import KeyRing
@@ -96,7 +99,7 @@ def test_a_message_of_many_frames_takes_no_more_than_its_turn(endpoint: LocalEnd
 
     _, frames = until(received, "the end of it")
     assert frames == [b"x"] * (MAX_FRAMES - 1)
-    assert turns > 50_000 // endpoint_module.FRAMES_A_TURN
+    assert turns > 50_000 // FRAMES_A_TURN
     assert until(endpoint.receive, "the next")[1] == [b"the next"]
 
 
@@ -111,10 +114,16 @@ def test_what_a_peer_does_not_read_is_bounded_in_bytes(
     peer, _ = until(endpoint.receive, "the peer")
     large = bytes(300_000)
     sent = endpoint._outbox
-    for _ in range(100):
+
+    def unread() -> int:
         assert endpoint.send(peer, [b"", large])
-        assert sent._unread(peer.identity) <= 1_000_000
-    assert sent._unread(peer.identity) > 600_000
+        waiting = sent._unread(peer.identity)
+        assert waiting <= 1_000_000
+        return waiting
+
+    for _ in range(100):
+        unread()
+    until(lambda: unread() > 600_000, "the system to take no more")
     assert endpoint.send(peer, [b"small"])  # these are bounded in number
     count = 0
     while (frames := client.recv_multipart()) != [b"small"]:
@@ -297,14 +306,25 @@ class FakeJobs:
         answer({}, None)
 
     def begin(self, kind: str, answer: Any, **fields: Any) -> None:
-        self.there.append(Job(len(self.there) + 1, kind, fields["node"], fields["ring"], "", {"path": "x"}, fields["client_id"]))  # type: ignore[arg-type]
+        own = fields["command"] if kind == "acquire" else {"path": "x"}
+        self.there.append(Job(len(self.there) + 1, kind, fields["node"], fields["ring"], "", own, fields["client_id"]))  # type: ignore[arg-type]
         answer({}, None)
+
+
+class FakeAcquisitions:
+    """Takes note of what a folder is to be written with."""
+
+    def command(self, request: messages.Acquire, folder: str, settings: AcquisitionSettings, node: Node) -> dict[str, Any]:
+        return {"folder": folder, "second": settings.second_folder, "node": node.name}
+
+    def when_kept(self, then: Callable[[], None]) -> None:
+        then()
 
 
 class Studio:
     """Handlers of a patch with a tap and a feed, and two clients."""
 
-    def __init__(self) -> None:
+    def __init__(self, recordings: str = "") -> None:
         self.patch = Patch(
             (
                 Kind("tap", "analyzer", ANY_PORTS, NO_PORTS, ring="tap"),
@@ -318,7 +338,8 @@ class Studio:
         ]
         self.patch.apply(messages.Transaction(id=1, edits=adds).edits)
         self.leases, self.jobs, self.lane = Leases(self.patch), FakeJobs(), Lane()
-        self.handlers = DiskHandlers(self.patch, self.leases, self.lane, self.jobs).handlers  # type: ignore[arg-type]
+        others = (self.patch, self.leases, self.lane, self.jobs, FakeAcquisitions())
+        self.handlers = DiskHandlers(*others, recordings).handlers  # type: ignore[arg-type]
         self.anna, self.bert = Client("c1", name="anna"), Client("c2", name="bert")
 
     def ask(self, request: messages.Request, client: Client) -> Told:
@@ -359,6 +380,29 @@ def test_open_jobs_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert studio.ask(record, studio.anna) == [({}, None)]
     error = refusal(studio.ask(record, studio.anna))
     assert (error.code, error.retry) == ("disk_failed", True)
+
+
+def test_a_recording_into_a_folder_takes_a_tap_and_counts_among_the_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(disk_module, "MAX_JOBS", 1)
+    studio = Studio(str(tmp_path))
+    settings = AcquisitionSettings(on_full="second_folder", second_folder="b")
+    acquire = messages.Acquire(id=1, node="tap1", folder="a", settings=settings)
+    assert refusal(studio.ask(acquire.model_copy(update={"node": "feed1"}), studio.anna)).code == "unknown_node"
+    assert studio.ask(acquire, studio.anna) == [({}, None)]
+    assert studio.jobs.there[0].command == {"folder": str(tmp_path / "a"), "second": str(tmp_path / "b"), "node": "tap1"}
+    assert studio.jobs.there[0].facts()["path"] == str(tmp_path / "a")
+    assert refusal(studio.ask(acquire, studio.anna)).code == "disk_failed"
+
+
+@pytest.mark.parametrize("where", ["folder", "second_folder"])
+def test_a_client_of_another_machine_reaches_no_folder_but_that_for_recordings(tmp_path: Path, where: str) -> None:
+    studio = Studio(str(tmp_path / "open"))
+    folders = {"folder": "a", "second_folder": "b", where: str(tmp_path / "closed")}
+    settings = AcquisitionSettings(on_full="second_folder", second_folder=folders["second_folder"])
+    acquire = messages.Acquire(id=1, node="tap1", folder=folders["folder"], settings=settings)
+    studio.anna.remote = True
+    assert refusal(studio.ask(acquire, studio.anna)).code == "path_forbidden"
+    assert studio.jobs.there == []
 
 
 def test_a_lease_that_came_before_is_seen_in_the_turn() -> None:

@@ -136,10 +136,12 @@ def test_of_events_it_notes_what_the_device_did(open_journal: Open, file: Path) 
         ("engine", {"event": "audio_ended", "status": "signal 9", "position": 263}),
         ("engine", {"event": "audio_restarted", "position": 999, "gap": 736, "restarts": 1}),
         ("engine", {"event": "state", "state": "lost", "reason": "unplugged", "position": 1063}),
+        ("device", {"event": "device_back", "position": 1500, "gap": 437, "device": device}),
+        ("engine", {"event": "state", "state": "stopped", "reason": "", "position": 1564}),
     ]
     for topic, event in noted:
         journal.note(topic, event)
-    journal.close(1063)
+    journal.close(1564)
     assert lines(file)[1:-1] == [
         {"what": "started", "position": 64, "inputs": [1, 2], "outputs": [2], **how},
         {"what": "lost", "position": 135, "lost": 7, "flags": ["input_overflow"]},
@@ -147,6 +149,8 @@ def test_of_events_it_notes_what_the_device_did(open_journal: Open, file: Path) 
         {"what": "audio_ended", "position": 263, "status": "signal 9"},
         {"what": "audio_restarted", "position": 999, "gap": 736},
         {"what": "stopped", "position": 1063, "state": "lost", "reason": "unplugged"},
+        {"what": "started", "position": 1500, "inputs": [1, 2], "outputs": [2], "drop": 0, "reset": False, "end_block": None},
+        {"what": "stopped", "position": 1564, "state": "stopped", "reason": ""},
     ]
 
 

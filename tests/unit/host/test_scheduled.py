@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asmu_engine.host import devicecommands as devicecommands_module
 from asmu_engine.host import schedule as schedule_module
 from asmu_engine.shm.reader import RingReader
 
@@ -260,14 +261,13 @@ def test_many_large_ones_before_a_start_hold_the_device_until_they_are_there(rea
 
 
 def test_on_a_running_device_edits_now_come_between_those_to_come(real_host: Real) -> None:
-    host = real_host("virtual:inputs=1,outputs=1")
+    host = real_host("virtual:inputs=1,outputs=1,buffer_s=3600")
     heard = Listening(host)
-    host.result("start", drop=0)
-    begin = host.result("status")["counters"]["frame_position"] + 24_000
-    marks = [begin + 1001 * number for number in range(40)]
+    marks = [48_000 + 1001 * number for number in range(40)]
     for number, at in enumerate(marks):
         edits = [add(f"m{number}", "constant", 0, 1, value=float(number)), cut("t"), connect(f"m{number}", "t")]
-        host.result("transaction", edits=edits, at=at)
+        assert host.result("transaction", edits=edits, at=at)["scheduled"] == number + 1
+    host.result("start", drop=0)
     number = 0
     while host.result("scheduled")["scheduled"]:
         number += 1
@@ -324,19 +324,21 @@ def test_a_stream_that_ends_by_itself_gives_back_what_it_did_not_come_to(real_ho
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process by signal")
-def test_those_before_a_death_count_as_done_and_the_others_wait_for_the_next_process(real_host: Real) -> None:
+def test_those_before_a_death_count_as_done_and_the_others_wait_for_the_next_process(
+    real_host: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devicecommands_module, "HORIZON_SECONDS", 1e4)  # the process that dies has all of them
     host = real_host("virtual:inputs=1,outputs=1")
     host.result("transaction", edits=BEGIN)
+    host.result("transaction", edits=[change("c", value=2.0)], at=2400)
+    host.result("transaction", edits=[add("far", "gain", 1, 1)], at=480_000 * 100)
+    host.result("transaction", edits=[add("next", "gain", 1, 1)], at=48_000 * 4)
     host.result("start", drop=0)
-    position = host.result("status")["counters"]["frame_position"]
-    host.result("transaction", edits=[change("c", value=2.0)], at=position + 2400)
-    host.result("transaction", edits=[add("far", "gain", 1, 1)], at=position + 480_000 * 100)
-    host.result("transaction", edits=[add("next", "gain", 1, 1)], at=position + 48_000 * 4)
     host.event("patch", "edited", scheduled=1)
     os.kill(host.engine.audio.child.pid, signal.SIGKILL)
     host.event("engine", "audio_restarted")
     event = host.event("patch", "edited", scheduled=3)
-    assert event["at"] >= position + 48_000 * 4
+    assert event["at"] >= 48_000 * 4
     assert [entry["scheduled"] for entry in host.result("scheduled")["scheduled"]] == [2]
     host.result("stop")
 

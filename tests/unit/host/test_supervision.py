@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asmu_engine.clocks import silence
 from asmu_engine.host import audio as audio_module
-from asmu_engine.host import devicerun as devicerun_module
+from asmu_engine.host import devicecommands as devicecommands_module
 from asmu_engine.host import engine as engine_module
 from asmu_engine.protocol.errors import AsmuError
 from asmu_engine.shm.segment import list_segments
@@ -179,7 +182,7 @@ def test_start_refused_by_the_device(make_host: Make) -> None:
 
 
 def test_start_that_hangs_is_refused_and_the_process_replaced(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devicerun_module, "START_SECONDS", 0.3)
+    monkeypatch.setattr(devicecommands_module, "START_SECONDS", 0.3)
     host = make_host(start="hang").up()
     answer = host.ask("start")
     assert (answer["code"], answer["retry"]) == ("device_failed", True)
@@ -233,6 +236,7 @@ def test_other_commands_are_passed_on(make_host: Make) -> None:
         "fault": "lose",
         "blocks": 1,
         "frames": 5,
+        "seconds": 0.0,
     }
 
 
@@ -268,12 +272,26 @@ def test_stream_that_is_over_before_its_start_is_answered(make_host: Make) -> No
 
 
 def test_request_that_takes_long_makes_none_behind_it_late(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devicerun_module, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(silence, "DEVICE_SECONDS", 60.0)  # it is stopped for a while
     host = make_host().up()
     host.result("start")
-    host.send("step", blocks=6)
+    child = host.engine.audio.child
+    os.kill(child.pid, signal.SIGSTOP)
+    host.send("step", blocks=1)
     host.send("stop")
+    host.until(lambda: len(child._pending) == 2, "both requests")
+    stop = child._pending[max(child._pending)]
+    stop.since -= 60
+    assert stop.what == "stop"
+    assert time.monotonic() - stop.since > stop.seconds
+    looks: list[str | None] = []
+    overdue = child.overdue
+    monkeypatch.setattr(child, "overdue", lambda: looks.append(overdue()) or looks[-1])
+    host.until(lambda: looks, "a look for what is late")
+    os.kill(child.pid, signal.SIGCONT)
     assert [host.answer()["type"] for _ in range(2)] == ["reply"] * 2
+    assert set(looks) == {None}
+    assert time.monotonic() - stop.since < 60  # it counts from when its turn has come
     assert host.engine.audio.restarts == 0
 
 
@@ -285,11 +303,12 @@ def test_stream_that_finishes_is_stopped(make_host: Make) -> None:
 
 
 def test_callbacks_that_cease_are_a_lost_device(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asmu_engine.host.pulse.CEASED_SECONDS", 0.3)
+    monkeypatch.setattr(silence, "DEVICE_SECONDS", 60.0)  # until they are told to cease
     host = make_host().up()
     host.result("start")
     pid = host.engine.audio.child.pid
     host.result("fault", fault="stall")
+    host.engine.audio.run.pulse._patience = 0.3
     assert host.event("device", "device_lost")["reason"].startswith("no callback for")
     host.until(lambda: host.ask("transaction", edits=[add("gain1")])["type"] == "reply", "the next process")
     assert host.engine.audio.child.pid != pid
@@ -342,12 +361,15 @@ def test_stream_that_would_have_ended_meanwhile_is_not_started_again(make_host: 
     assert [command["do"] for command in host.commands()].count("start") == 1
 
 
-def test_stop_while_the_process_is_being_replaced(make_host: Make) -> None:
+def test_stop_while_the_process_is_being_replaced(make_host: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     host = make_host().up()
     host.result("start")
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("FAKE_AUDIO", json.dumps({"log": str(host.log), "gate": str(gate)}))
     os.kill(host.engine.audio.child.pid, signal.SIGKILL)
     host.event("engine", "audio_ended")
     host.result("stop")
+    gate.touch()
     host.result("transaction", edits=[add("gain1")])
     assert host.result("status")["state"] == "stopped"
     assert [command["do"] for command in host.commands()].count("start") == 1
@@ -366,11 +388,12 @@ def test_patch_that_crashes_every_process_is_given_up(make_host: Make, monkeypat
 
 
 def test_requests_on_an_engine_that_ends_are_refused(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "AUDIO_END_SECONDS", 0.5)
+    monkeypatch.setattr(engine_module, "AUDIO_END_SECONDS", 10.0)
     host = make_host().up()
-    os.kill(host.engine.audio.child.pid, signal.SIGSTOP)  # so that the end takes this time
+    os.kill(host.engine.audio.child.pid, signal.SIGSTOP)  # so that the end waits for it
     host.send("shutdown")
     number = host.send("start")
     answer = host.answer()
     assert (answer["id"], answer["code"]) == (number, "engine_gone")
+    os.kill(host.engine.audio.child.pid, signal.SIGCONT)
     assert host.answer()["result"] == {}

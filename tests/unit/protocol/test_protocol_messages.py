@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from asmu_engine.protocol import edits, messages
+from asmu_engine.protocol.acquisition import AcquisitionSettings, ChannelFacts
 from asmu_engine.protocol.arrays import Array
 from asmu_engine.protocol.codec import pack, unpack
 from asmu_engine.protocol.errors import PatchError, ProtocolError
@@ -35,6 +36,13 @@ REQUESTS = [
     messages.Profile(id=9, enabled=True),
     messages.Fault(id=10, fault="lose", frames=100),
     messages.Record(id=11, node="tap1", path="/tmp/a.wav", tags={"title": "Ω"}),
+    messages.Acquire(
+        id=29,
+        node="tap1",
+        folder="friday",
+        channels=[ChannelFacts(name="m1", unit="Pa")],
+        settings=AcquisitionSettings(aligned=True),
+    ),
     messages.Play(id=12, node="feed1", path="/tmp/a.wav", loop=True, start=7),
     messages.JobStatus(id=13, job=1),
     messages.JobStop(id=14, job=1),
@@ -58,6 +66,8 @@ REQUESTS = [
 def wire_form(request: Request) -> dict[str, object]:
     """What a client sends; `model_dump` would take the arrays in it apart."""
     message = dict(request)
+    if isinstance(request, messages.Acquire):
+        return request.model_dump()
     if isinstance(request, messages.Transaction):
         message["edits"] = [dict(edit) for edit in request.edits]
     return message

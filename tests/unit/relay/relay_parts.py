@@ -63,7 +63,7 @@ class Script:
         """A message without samples."""
         self.sent.append((self.header(**fields), None))
 
-    def message(self, frames: int, *, lost: int = 0, skipped: int = 0, gaps: list[list[int]] | None = None):
+    def message(self, frames: int, *, lost: int = 0, skipped: int = 0, gaps: list[list[int]] | None = None, unsure=()):
         """The next message with frames, after some that were lost or skipped."""
         begin = self.position + skipped
         self.position = begin + lost
@@ -75,6 +75,7 @@ class Script:
             lost=lost,
             skipped=skipped,
             gaps=([[begin, lost, 7]] if lost else []) if gaps is None else gaps,
+            uncertainties=list(unsure),
             stamp=[self.position, 10**9, 2 * 10**9],
         )
         data = ramp(self.position, frames, self.channels)

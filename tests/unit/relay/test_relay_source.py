@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,12 +76,13 @@ def test_a_gap_cuts_a_message_and_stands_before_the_next(make_ring: MakeRing) ->
     with RingWriter(ring) as writer:
         source = open_source(ring)
         writer.write(ramp(0, 130))
-        writer.write(ramp(170, 130), 170, cause=5, monotonic_ns=10, utc_ns=20)
+        writer.write(ramp(170, 130), 170, cause=5, uncertainty=9, monotonic_ns=10, utc_ns=20)
         first, second, third = (source.take() for _ in range(3))
         assert (first[0].position, first[0].frames) == (0, 100)
         assert (second[0].position, second[0].frames, second[0].lost) == (100, 30, 0)
         header = third[0]
         assert (header.position, header.frames, header.lost, header.skipped, header.gaps) == (170, 100, 40, 0, [[130, 40, 5]])
+        assert header.uncertainties == [9]
         assert header.stamp == [170, 10, 20]
         source.close()
 
@@ -133,13 +135,16 @@ def test_a_ring_that_ends_is_emptied(make_ring: MakeRing, how: str) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_it_knows_when_to_look_again(make_ring: MakeRing) -> None:
+def test_it_knows_when_to_look_again(make_ring: MakeRing, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = make_ring()
     with RingWriter(ring) as writer:
         source = open_source(ring, block=480)
         writer.write(ramp(0, 48))
-        # 432 frames are missing, 9 ms from the last write on.
-        assert 0 < source.pause() <= 0.009
+        written = source._reader.latest_write[2] / 1e9
+        # 432 frames are missing, 9 ms from the last write on. A little late they come any moment, and very late at some time.
+        for later, pause in ((0.0, 0.009), (0.004, 0.005), (0.010, 0.001), (1.0, 0.02)):
+            monkeypatch.setattr(source_module, "time", SimpleNamespace(monotonic=lambda now=written + later: now))
+            assert source.pause() == pytest.approx(pause)
         writer.write(ramp(48, 432))
         assert source.pause() == 0.0
         source.close()

@@ -126,7 +126,9 @@ def test_it_looks_when_events_were_lost_or_somebody_asks(engine: FakeEngine, wat
     if why == "lost":
         engine.happens.put(Event("lost", 0, {"topic": "patch", "from": 3, "count": 2}))
     else:
-        watch.look()
+        look = watch.look()
+        until(lambda: watch.now.asked >= look)
+        assert watch.now.rings == {"tap1": "ring1"}
     until(lambda: watch.now.rings == {"tap1": "ring1"})
 
 
@@ -162,4 +164,13 @@ def test_an_engine_that_merely_does_not_answer_keeps_its_taps(engine: FakeEngine
     until(lambda: engine.connections == 2)
     assert watch.now.rings == {"tap1": "ring1"}
     assert watch.now.run == "lab 7"
+    watch.close()
+
+
+def test_a_look_that_was_asked_for_is_answered_where_no_engine_is(engine: FakeEngine) -> None:
+    engine.refuse = EngineError("no engine 'lab' is running", code="engine_unknown")
+    watch = TapWatch("lab", engine.connect, OFFER)
+    look = watch.look()
+    until(lambda: watch.now.asked >= look)
+    assert (watch.now.run, watch.now.rings) == ("", {})
     watch.close()

@@ -24,6 +24,7 @@ FULL = Header(
     clipped=1,
     lost=5,
     gaps=[[4091, 5, 2]],
+    uncertainties=[12],
     skipped=7,
     stamp=[4096, 1, 2],
 )
@@ -50,6 +51,7 @@ def test_a_message_is_topic_header_and_samples() -> None:
         "clipped": 1,
         "lost": 5,
         "gaps": [[4091, 5, 2]],
+        "uncertainties": [12],
         "skipped": 7,
         "stamp": [4096, 1, 2],
     }

@@ -98,7 +98,7 @@ def test_lost_frames_are_zeros_counted_in_the_block_that_they_are_in(script: Scr
     with connect() as reader:
         script.send(10)
         script.send(10, lost=25)
-        assert reader.gaps() == [(1010, 25, 7)]
+        assert reader.gaps() == [(1010, 25, 7, 0)]
         blocks = [reader.read(15) for _ in range(3)]
         assert [told(block) for block in blocks] == [(1000, 15, 5, 0), (1015, 15, 15, 0), (1030, 15, 5, 0)]
         expected = ramp(1000, 45)
@@ -117,9 +117,23 @@ def test_a_chunk_is_cut_at_a_gap_and_tells_of_it_before(script: Script) -> None:
 def test_several_gaps_keep_their_causes(script: Script) -> None:
     with connect() as reader:
         script.send(10)
-        script.send(10, lost=30, gaps=[[1010, 10, 1], [1025, 5, 2]])
-        assert reader.gaps() == [(1010, 10, 1), (1020, 5, 0), (1025, 5, 2), (1030, 10, 0)]
-        assert told(reader.read(50)) == (1000, 50, 30, 0)
+        script.send(10, lost=30, gaps=[[1010, 10, 1], [1025, 5, 2]], unsure=[3, 4])
+        assert reader.gaps() == [(1010, 10, 1, 3), (1020, 5, 0, 0), (1025, 5, 2, 4), (1030, 10, 0, 0)]
+        blocks = [reader.read(size) for size in (10, 13, 5, 22)]
+        assert [(block.lost, block.cause, block.uncertainty) for block in blocks] == [
+            (0, 0, 0),
+            (13, 0, 0),
+            (5, 2, 4),
+            (12, 0, 0),
+        ]
+
+
+def test_a_chunk_says_why_and_how_surely_frames_before_it_were_lost(script: Script) -> None:
+    with connect() as reader:
+        script.send(10)
+        script.send(10, lost=25, unsure=[6])
+        chunks = [reader.read_chunk(100) for _ in range(2)]
+        assert [(chunk.lost, chunk.cause, chunk.uncertainty) for chunk in chunks] == [(0, 0, 0), (25, 7, 6)]
 
 
 # -- what did not come ------------------------------------------------------------------------------------------
@@ -159,7 +173,7 @@ def test_lost_before_and_behind_what_did_not_come(script: Script) -> None:
         script.send(50, lost=10)
         # Whether frames that did not come were lost nobody knows: they count as skipped. Those right before a message do not.
         assert [told(reader.read_chunk(500)) for _ in range(2)] == [(1000, 100, 0, 0), (1135, 50, 10, 25)]
-        assert reader.gaps() == [(1125, 10, 7)]
+        assert reader.gaps() == [(1125, 10, 7, 0)]
 
 
 def test_a_reader_that_is_too_slow_itself_is_told_so(script: Script) -> None:

@@ -59,6 +59,18 @@ def test_any_cut_gives_the_same_bits(sections, channels, noise):
         assert np.array_equal(run(Recursion(from_sections(sections), channels), noise, cuts), whole)
 
 
+def test_columns_of_wider_blocks(noise):
+    sections = DESIGNS["butterworth low-pass"]
+    expected = run(Recursion(from_sections(sections), noise.shape[1]), noise, [500])
+    wide, out = np.zeros((FRAMES, 80), dtype=np.float32), np.zeros((FRAMES, 90), dtype=np.float32)
+    mine, theirs = wide[:, 3 : 3 + noise.shape[1]], out[:, 5 : 5 + noise.shape[1]]
+    mine[...] = noise
+    Recursion(from_sections(sections), noise.shape[1]).process(mine, theirs)
+    assert np.array_equal(theirs, expected)
+    assert not out[:, :5].any()
+    assert not out[:, 5 + noise.shape[1] :].any()
+
+
 def test_in_place(channels, noise):
     sections = DESIGNS["butterworth low-pass"]
     expected = run(Recursion(from_sections(sections), channels), noise, [500])
@@ -90,12 +102,42 @@ def test_another_number_of_channels_goes_on_within_a_piece(others):
         assert np.abs(out[:, 2] - reference(sections, noise[77:, 2:])[:, 0]).max() < 1e-6
 
 
+CHOICES = [(slice(1, 3), slice(0, 2)), (np.array([3, 0]), np.array([2, 1])), (slice(0, 1), np.array([2]))]
+
+
+@pytest.mark.parametrize(("mine", "theirs"), CHOICES)
+@pytest.mark.parametrize(("heard", "late"), [(96, 0), (77, 0), (77, 13), (64, 5), (69, 5)])
+def test_columns_are_carried_to_another_that_goes_on(sections, mine, theirs, heard, late):
+    # The second begins `late` frames after the first, so its pieces may lie elsewhere; all of its other columns just go on.
+    noise = np.random.default_rng(5).standard_normal((400, 4)).astype(np.float32)
+    first, second = Recursion(from_sections(sections), 3), Recursion(from_sections(sections), 4)
+    run(first, np.ascontiguousarray(noise[:heard, :3]), [])
+    run(second, noise[late:heard], [10])
+    second.carry(first, mine, theirs)
+    after = run(second, noise[heard:], [1])
+    expected = reference(sections, noise[late:])[heard - late :]
+    heard_there = np.array(noise)
+    heard_there[:heard, mine] = noise[:heard, theirs]
+    expected[:, mine] = reference(sections, heard_there)[heard:, mine]
+    assert np.abs(after - expected).max() <= 6.1e-8 * np.abs(expected).max() + 1e-9
+
+
+def test_a_recursion_at_rest_takes_over_the_very_bits(sections):
+    noise = np.random.default_rng(5).standard_normal((400, 3)).astype(np.float32)
+    whole = run(Recursion(from_sections(sections), 3), noise, [77])
+    first, second = Recursion(from_sections(sections), 3), Recursion(from_sections(sections), 3)
+    run(first, noise[:77], [])
+    second.carry(first, np.array([2, 1, 0]), np.array([0, 1, 2]))
+    assert np.array_equal(run(second, np.ascontiguousarray(noise[77:, ::-1]), [])[:, ::-1], whole[77:])
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_counts_as_zero(bad):
     noise = np.random.default_rng(5).standard_normal((400, 2)).astype(np.float32)
     damaged = noise.copy()
     damaged[40:45, 1] = bad
     noise[40:45, 1] = 0
+    damaged[300, 0], noise[300, 0] = bad, 0
     sections = DESIGNS["butterworth low-pass"]
     expected = run(Recursion(from_sections(sections), 2), noise, [])
     assert np.array_equal(run(Recursion(from_sections(sections), 2), damaged, [42]), expected)

@@ -6,8 +6,9 @@ import pytest
 from asmu_engine.local import LocalEngine
 from asmu_engine.rt.acore import AEffect, AGenerator
 from asmu_engine.rt.mailbox import PreparedEdit
-from asmu_engine.rt.runner import OUTPUT_UNDERFLOW, Runner
+from asmu_engine.rt.runner import Runner
 from asmu_engine.rt.schedule import Schedule, Step, contiguous_runs, silence
+from asmu_engine.rt.xruns import OUTPUT_UNDERFLOW
 from asmu_engine.shm.status import StatusPage, create_status
 
 
@@ -54,7 +55,8 @@ def test_counters_follow_the_stream(status):
     assert counters["output_underflow"] == 1
     assert counters["input_overflow"] == 0
     assert sum(status.histogram()) == 4
-    assert list(runner.context.notices) == [{"event": "xrun", "flags": ["output_underflow"], "lost": 1000, "position": 1192}]
+    xrun = {"event": "xrun", "flags": ["output_underflow"], "lost": 1000, "uncertainty": 0, "position": 1192}
+    assert list(runner.context.notices) == [xrun]
 
 
 def test_a_block_that_ends_after_the_next_was_due_misses_its_deadline(status):

@@ -47,6 +47,15 @@ def test_threads_inherit_the_grant_only_where_they_shall(inherited):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
+def test_a_thread_gives_back_what_it_inherited():
+    def policies() -> tuple[str, int]:
+        scheduling.make_thread_realtime(10, inherited=True)
+        return in_thread(lambda: (scheduling.make_thread_normal(), os.sched_getscheduler(0)))
+
+    assert in_thread(policies) == ("normal: nothing has to be in time", os.SCHED_OTHER)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="the system has no POSIX scheduling")
 def test_a_refusal_names_its_reason_and_the_cure(monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from asmu_engine.protocol.errors import RingError
+from asmu_engine.shm import cursor
 from asmu_engine.shm.fence import Fence
 from asmu_engine.shm.reader import RingReader
 from asmu_engine.shm.ring import GAP_SLOTS, WORD_STAMP_SEQUENCE
@@ -270,6 +272,24 @@ def test_times_follow_from_the_stamp(make_ring, ramp):
         assert reader.read(12).monotonic_ns == 9_500_000
         writer.write(ramp(48, 12), monotonic_ns=11_000_000)
         assert reader.read(12).utc_ns == 0
+
+
+def test_the_first_stamp_is_waited_for_where_it_is_being_written(make_ring, ramp, monkeypatch):
+    """Its writer lost its processor in the middle of the second block."""
+    with RingWriter(make_ring()) as writer, RingReader(writer.name) as reader:
+        writer.write(ramp(0, 10), monotonic_ns=5, utc_ns=6)
+        writer._words[WORD_STAMP_SEQUENCE] += 1
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            writer._words[WORD_STAMP_SEQUENCE] += len(pauses) == 5
+
+        monkeypatch.setattr(cursor, "time", SimpleNamespace(sleep=pause))
+        stamp = reader.stamp
+        assert stamp is not None
+        assert stamp.utc_ns == 6
+        assert len(pauses) == 5
 
 
 def test_a_stamp_that_is_being_written_is_not_read(make_ring, ramp):

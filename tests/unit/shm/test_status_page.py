@@ -32,8 +32,8 @@ def test_clock_that_was_left_half_written_is_read_all_the_same_and_heals(
 ) -> None:
     monkeypatch.setattr(status_module, "_CLOCK_TRIES", 3)
     page.stamp(256, 1_000, 2_000, 0.5)
-    page.words[status_module._CLOCK] += 1  # as a process leaves it that is killed here
+    page.words[status_module.CLOCK] += 1  # as a process leaves it that is killed here
     assert page.clock() == (256, 1_000, 2_000, 0.5)
     page.stamp(512, 6_000, 7_000, 0.75)
-    assert page.words[status_module._CLOCK] % 2 == 0
+    assert page.words[status_module.CLOCK] % 2 == 0
     assert page.clock() == (512, 6_000, 7_000, 0.75)
