@@ -44,12 +44,12 @@ def chain(gains: Sequence[Any] = GAINS, tap: bool = True, ring: str = "") -> lis
 
 
 @contextmanager
-def running_chain() -> Iterator[Interface]:
-    """A private engine on the virtual device that runs the chain."""
+def running_chain(samplerate: int = SAMPLERATE, frames: int = FRAMES) -> Iterator[Interface]:
+    """A private engine on the virtual device that runs the chain in blocks of so many frames."""
     import asmu_control as asmu
 
     channels = range(1, CHANNELS + 1)
-    interface = asmu.Interface(device=DEVICE, samplerate=SAMPLERATE, blocksize=FRAMES, inputs=channels, outputs=channels)
+    interface = asmu.Interface(device=DEVICE, samplerate=samplerate, blocksize=frames, inputs=channels, outputs=channels)
     with interface:
         interface.open()
         interface.client.edit(chain())
@@ -66,12 +66,17 @@ class Tally:
     lost: int
     late: list[int]
     took: list[int]
+    frames: int = 0
+    """Frames of a block, from the page; 0 where nothing was counted yet."""
 
     @classmethod
     def read(cls, page: StatusPage) -> Self:
         """The state of a status page now."""
         counter = page.counter
-        return cls(counter("blocks"), counter("deadline_misses"), counter("lost_frames"), page.lateness(), page.histogram())
+        frames = int(page.snapshot()["blocksize"])
+        return cls(
+            counter("blocks"), counter("deadline_misses"), counter("lost_frames"), page.lateness(), page.histogram(), frames
+        )
 
     @classmethod
     def nothing(cls) -> Self:
@@ -93,12 +98,13 @@ class Tally:
             self.lost + sign * other.lost,
             [a + sign * b for a, b in zip(self.late, other.late, strict=True)],
             [a + sign * b for a, b in zip(self.took, other.took, strict=True)],
+            self.frames or other.frames,
         )
 
     @property
     def missed_percent(self) -> float:
         """Deadlines missed, of all that there were: those of blocks that the device lost count as missed too."""
-        lost = self.lost / FRAMES
+        lost = self.lost / (self.frames or FRAMES)
         return 100 * (self.misses + lost) / max(self.blocks + lost, 1)
 
     def row(self) -> dict[str, Any]:
@@ -165,12 +171,13 @@ while True:
 
 
 @contextmanager
-def witness() -> Iterator[StatusPage]:
+def witness(samplerate: int = SAMPLERATE, frames: int = FRAMES) -> Iterator[StatusPage]:
     """A process that sleeps from block to block under SCHED_FIFO and does nothing else: what the machine itself holds up."""
     name = f"witness{os.getpid()}"
     segment = create_status(name)
     page = StatusPage.attach(name)
-    command = [sys.executable, "-c", _WITNESS, name, str(round(1e9 * FRAMES / SAMPLERATE))]
+    page.describe(samplerate, frames)
+    command = [sys.executable, "-c", _WITNESS, name, str(round(1e9 * frames / samplerate))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:

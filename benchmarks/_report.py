@@ -14,7 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("ASMU_BENCHMARKS_RESULTS") or Path(__file__).parent / "results")
+"""Where the figures go; `python -m benchmarks` sets the variable for runs that are too short to be kept."""
+
 _LIBRARIES = ("numpy", "pyzmq", "msgpack", "sounddevice", "soundfile", "pyFFTW")
 
 
@@ -52,18 +54,23 @@ def report(
         The file.
     """
     shown = list(columns) if columns is not None else list(dict.fromkeys(key for row in rows for key in row))
-    cells = [shown] + [[_cell(row.get(key, "")) for key in shown] for row in rows]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(shown))]
     print(name)
-    for line in cells:
-        print("  " + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    print_table(rows, shown)
     for what, goal in (goals or {}).items():
         print(f"  goal: {what}: {goal}")
     path = RESULTS / f"{name}.json"
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     record = {"benchmark": name, "environment": environment(), "goals": dict(goals or {}), "rows": [dict(row) for row in rows]}
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print these columns of the rows, each as wide as it must be."""
+    cells = [list(columns)] + [[_cell(row.get(key, "")) for key in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        print("  " + "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def environment() -> dict[str, Any]:

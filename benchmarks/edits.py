@@ -5,9 +5,18 @@
 - ``from 4 processes``: each sends its share of 2 000 edits a second; deadline misses against idle stretches of the same
   stream, in turn.
 
-The engine runs a 64-channel chain with a tap at 48 kHz and 256 frames.
+The engine runs a 64-channel chain with a tap at 48 kHz and 256 frames. Then one that runs a thousand nodes, 200 voices of a Sine
+and four Gains, all separate processors, and their mix (`benchmarks._voices`):
 
-    python -m benchmarks.edits [--edits 2000] [--seconds 5] [--rounds 3] [--rate 2000]
+- ``built``: what a script that builds 321, 1 001 and 4 096 nodes takes for that, and for building them into an engine that runs,
+  as one transaction.
+- ``1001 nodes, one at a time``: as above; what an edit costs host and audio process (``control_ms``: its control thread) in
+  processor time, those of a burst that waits only for answers; and the callback time of the block that it took effect with,
+  against that of other blocks (``block_p50_us`` of the row without edits).
+- ``1001 nodes, 1000/s``: from 4 processes, only values, and every tenth a node that comes into the middle of a voice or goes.
+- ``taken in``: the part of the callback that an edit is, by itself.
+
+    python -m benchmarks.edits [--edits 2000] [--seconds 5] [--rounds 3] [--rate 2000] [--voices 200] [--only chain|nodes]
 """
 
 from __future__ import annotations
@@ -25,8 +34,12 @@ from asmu_control.client import Client
 from asmu_engine.shm.status import StatusPage
 from benchmarks._engine import FRAMES, SAMPLERATE, Tally, running_chain
 from benchmarks._report import percentile, report
+from benchmarks._voices import GAINS, Edits, built, mixed_edits, node_edits, one_at_a_time, running_voices, taken_in, value_edits
 
 CLIENTS = 4
+MANY_RATE = 1000.0
+Ways = dict[str, tuple[float, list[str]]]
+"""By what it is called: edits a second of all clients, and their options."""
 BLOCK_MS = 1e3 * FRAMES / SAMPLERATE
 
 
@@ -36,34 +49,98 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of one stretch (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="idle and edited stretches (default %(default)s)")
     parser.add_argument("--rate", type=float, default=2000.0, help="edits a second of all clients (default %(default)s)")
+    parser.add_argument("--voices", type=int, default=200, help="of the larger patch, 5 nodes each (default %(default)s)")
+    parser.add_argument("--only", choices=("chain", "nodes"), help="one of the two patches")
     parser.add_argument("--client", metavar="ENGINE", help=argparse.SUPPRESS)
     parser.add_argument("--number", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--every", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.client:
-        run_client(arguments.client, arguments.number, arguments.rate, arguments.seconds)
+        number, voices, every = arguments.number, arguments.voices, arguments.every
+        edits = parameter_edits() if every is None else mixed_edits(voices, number, CLIENTS, every)
+        run_client(arguments.client, number, arguments.rate, arguments.seconds, edits, 2 * (every or 0) or 1)
         return
+    rows: list[dict[str, Any]] = []
+    if arguments.only != "nodes":
+        rows += of_the_chain(arguments)
+    if arguments.only != "chain":
+        rows += of_many_nodes(arguments)
+    nodes = f"{nodes_of(arguments.voices)} nodes"
+    goals = {
+        "one at a time": f"p50 at most 2 ms, p99 at most a block + 3 ms = {BLOCK_MS + 3:.1f} ms",
+        f"from {CLIENTS} processes": f"{arguments.rate:.0f} edits/s with missed_percent not above no edits by more than 0.1",
+        f"{nodes}, one at a time": "control_ms at most 5; a parameter p50 under 1 ms, structure at most 5 ms",
+        f"{nodes}, {MANY_RATE:.0f}/s": "missed_percent not above no edits by more than 0.1",
+        "taken in": "at most 20 µs",
+    }
+    columns = ["what", "edits", "p50_ms", "p99_ms", "max_ms", "host_ms", "control_ms", "block_p50_us", "block_p99_us"]
+    columns += [
+        "edits_per_s",
+        "blocks",
+        "misses",
+        "missed_percent",
+        "above_idle_points",
+        "late_p99_us",
+        "script_ms",
+        "running_ms",
+    ]
+    report("edits", rows, columns, goals)
+
+
+def of_the_chain(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of the 64-channel chain."""
     rows: list[dict[str, Any]] = []
     with running_chain() as interface:
         page = StatusPage.attach(interface.client.engine)
         rows.append(latency("one at a time: parameter", page, interface.client, parameter_edits(), arguments.edits))
         rows.append(latency("one at a time: structure", page, interface.client, structure_edits(), arguments.edits // 4))
-        idle, edited, clients = Tally.nothing(), Tally.nothing(), []
-        for _ in range(arguments.rounds):
-            idle = idle.plus(stretch(page, lambda: time.sleep(arguments.seconds)))
-            processes = start_clients(interface.client.engine, arguments.rate, arguments.seconds)
-            edited = edited.plus(stretch(page, lambda: clients.extend(finish(processes))))  # noqa: B023 - called right here
+        ways: Ways = {f"from {CLIENTS} processes": (arguments.rate, [])}
+        rows += at_a_rate(page, ways, "no edits", interface.client.engine, arguments)
         page.close()
-    rows.append({"what": "no edits", **share(idle, idle)})
-    taken = [client["milliseconds"] for client in clients]
-    rate = sum(client["edits"] / client["seconds"] for client in clients) / arguments.rounds
-    together = times([value for values in taken for value in values])
-    rows.append({"what": f"from {CLIENTS} processes", **together, "edits_per_s": round(rate), **share(edited, idle)})
-    goals = {
-        "one at a time": f"p50 at most 2 ms, p99 at most a block + 3 ms = {BLOCK_MS + 3:.1f} ms",
-        f"from {CLIENTS} processes": f"{arguments.rate:.0f} edits/s with missed_percent not above no edits by more than 0.1",
-    }
-    columns = ["what", "edits", "p50_ms", "p99_ms", "max_ms", "edits_per_s", "blocks", "misses", "missed_percent"]
-    report("edits", rows, [*columns, "above_idle_points", "late_p99_us"], goals)
+    return rows
+
+
+def of_many_nodes(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of the patch of many nodes."""
+    voices, count = arguments.voices, arguments.edits // 4
+    rows = [built(nodes_of(each), each) for each in sorted({64, voices, 819})]
+    name = f"{nodes_of(voices)} nodes"
+    with running_voices(voices) as interface:
+        client = interface.client
+        page = StatusPage.attach(client.engine)
+        rows.append(one_at_a_time(f"{name}, one at a time: parameter", client, page, value_edits(voices), count))
+        rows.append(one_at_a_time(f"{name}, one at a time: structure", client, page, node_edits(voices), count))
+        ways: Ways = {
+            f"{name}, {MANY_RATE:.0f}/s: values": (MANY_RATE, ["--every", "0", "--voices", str(voices)]),
+            f"{name}, {MANY_RATE:.0f}/s: a tenth structure": (MANY_RATE, ["--every", "10", "--voices", str(voices)]),
+        }
+        rows += at_a_rate(page, ways, f"{name}, no edits", client.engine, arguments)
+        page.close()
+    return rows + taken_in(voices, count)
+
+
+def nodes_of(voices: int) -> int:
+    """Nodes of so many voices and their mix."""
+    return voices * (1 + GAINS) + 1
+
+
+def at_a_rate(page: StatusPage, ways: Ways, idle_name: str, engine: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Stretches without edits and with each way of editing, in turn."""
+    idle = Tally.nothing()
+    edited = dict.fromkeys(ways, Tally.nothing())
+    clients: dict[str, list[dict[str, Any]]] = {what: [] for what in ways}
+    for _ in range(arguments.rounds):
+        idle = idle.plus(stretch(page, lambda: time.sleep(arguments.seconds)))
+        for what, (rate, options) in ways.items():
+            processes = start_clients(engine, rate, arguments.seconds, options)
+            during = stretch(page, lambda: clients[what].extend(finish(processes)))  # noqa: B023 - called right here
+            edited[what] = edited[what].plus(during)
+    rows = [{"what": idle_name, **share(idle, idle)}]
+    for what, all_of_them in clients.items():
+        together = times([value for client in all_of_them for value in client["milliseconds"]])
+        reached = sum(client["edits"] / client["seconds"] for client in all_of_them) / arguments.rounds
+        rows.append({"what": what, **together, "edits_per_s": round(reached), **share(edited[what], idle)})
+    return rows
 
 
 def parameter_edits() -> Iterator[list[dict[str, Any]]]:
@@ -117,12 +194,14 @@ def times(taken: list[float]) -> dict[str, Any]:
 
 
 def share(tally: Tally, idle: Tally) -> dict[str, Any]:
-    return {**tally.row(), "above_idle_points": round(tally.missed_percent - idle.missed_percent, 4)}
+    row = tally.row()
+    blocks = {"block_p50_us": row["callback_p50_us"], "block_p99_us": row["callback_p99_us"]}
+    return {**row, **blocks, "above_idle_points": round(tally.missed_percent - idle.missed_percent, 4)}
 
 
-def start_clients(engine: str, rate: float, seconds: float) -> list[subprocess.Popen[bytes]]:
+def start_clients(engine: str, rate: float, seconds: float, options: list[str]) -> list[subprocess.Popen[bytes]]:
     """Clients that are connected and wait for a word."""
-    command = [sys.executable, "-m", "benchmarks.edits", "--client", engine, "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.edits", "--client", engine, "--seconds", str(seconds), *options]
     processes = [
         subprocess.Popen(
             [*command, "--rate", str(rate / CLIENTS), "--number", str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -145,15 +224,14 @@ def finish(processes: list[subprocess.Popen[bytes]]) -> list[dict[str, Any]]:
     return [json.loads(process.communicate()[0]) for process in processes]
 
 
-def run_client(engine: str, number: int, rate: float, seconds: float) -> None:
-    """Edits at their times, without a pause where late; each waits for its acknowledgement."""
-    edits = parameter_edits()
+def run_client(engine: str, number: int, rate: float, seconds: float, edits: Edits, whole: int) -> None:
+    """Edits at their times, without a pause where late; each waits for its acknowledgement. Always whole rounds of so many."""
     taken: list[float] = []
     with Client.connect(engine, name=f"edits{number}") as client:
         print("ready", flush=True)
         sys.stdin.readline()
         began = time.perf_counter()
-        while (now := time.perf_counter() - began) < seconds:
+        while (now := time.perf_counter() - began) < seconds or len(taken) % whole:
             due = len(taken) / rate
             if due > now:
                 time.sleep(due - now)
