@@ -167,7 +167,7 @@ class Player(Job):
                 pace.rest(moved, self._wake)
             # What was read ahead is not to be heard any more.
             self._note_played()
-            feed.jump()
+            feed.jump(last=True)
         finally:
             feed.finish()
 
@@ -197,9 +197,7 @@ class Player(Job):
         begin = feed.position
         self._feed_some(reserve=0)
         self._say_loop(begin - position)
-        feed.jump(begin)
-        if self._read_all:
-            feed.finish()
+        feed.jump(begin, last=self._read_all)
         self._note_played()
         done = self.status()
         self._played_before, self._loops_before = done["played"], done["loops"]
@@ -229,17 +227,17 @@ class Player(Job):
                     raise OSError("it holds no frame after all")
                 self._file.seek(0)
         except (soundfile.SoundFileError, OSError) as error:
-            self._feed.write(self._buffer[:filled])
+            self._feed.write(self._buffer[:filled], last=True)
             name = str(self._file.name)
             raise DiskError(
                 f"{name} is damaged or was cut short: {system_text(error)}; it was played up to frame {self._file.tell()}",
                 code="file_unreadable",
                 where=name,
             ) from error
-        self._feed.write(self._buffer[:filled])
         if not self._loop and self._file.tell() >= self._frames:
             self._read_all = True
-        if self._read_all:
+        self._feed.write(self._buffer[:filled], last=self._read_all)
+        if self._read_all and not filled:
             self._feed.finish()
         return filled
 

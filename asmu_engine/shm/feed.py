@@ -65,8 +65,14 @@ class FeedWriter:
         """True once the engine has ended or removed the feed."""
         return self._ring.closed
 
-    def write(self, block: Frames) -> int:
+    def write(self, block: Frames, *, last: bool = False) -> int:
         """Write as much of a block, float32 (frames, channels), as there is space for; takes back `finish`.
+
+        Parameters
+        ----------
+        last
+            Nothing follows this block: as `finish` once all of it is written, but the engine knows as soon as it finds the
+            rows, however late this process comes to say so.
 
         Returns
         -------
@@ -74,8 +80,11 @@ class FeedWriter:
             Frames written.
         """
         frames = min(len(block), self.space)
-        if frames and self._ring._words[WORD_END_POSITION] >= 0:
-            self._ring._words[WORD_END_POSITION] = -1
+        words = self._ring._words
+        if frames:
+            end = self._ring.position + frames if last and frames == len(block) else -1
+            if words[WORD_END_POSITION] != end:
+                words[WORD_END_POSITION] = end
         # The consumer has read these rows (its position says so) before they are written again.
         self._ring._fence()
         self._ring.write(block[:frames])
@@ -98,7 +107,7 @@ class FeedWriter:
         self._ring._fence()
         self._ring._words[WORD_END_POSITION] = self._ring.position
 
-    def jump(self, position: int | None = None) -> int:
+    def jump(self, position: int | None = None, *, last: bool = False) -> int:
         """Have the engine drop what it has not played yet; takes back `finish`. For seeking.
 
         Parameters
@@ -106,6 +115,8 @@ class FeedWriter:
         position
             Where to go on: a position up to which the engine has not played yet, with frames behind it already there, so
             that the engine finds them at once. None: behind all that was written.
+        last
+            Nothing follows what has been written: as `finish`, at the same time.
 
         Returns
         -------
@@ -114,7 +125,7 @@ class FeedWriter:
         """
         words = self._ring._words
         target = self._ring.position if position is None else position
-        words[WORD_END_POSITION] = -1
+        words[WORD_END_POSITION] = self._ring.position if last else -1
         self._ring._fence()
         words[WORD_JUMP_TO] = target
         return target
@@ -198,8 +209,8 @@ class FeedReader(RingEnd):
     def primed(self, frames: int) -> bool:
         """True when `frames` can be read without underflow: they are there, or all that will ever come is."""
         words = self._words
-        ready = words[WORD_WRITE_END] - self._skip_dropped()
-        return bool(ready >= frames or words[WORD_END_POSITION] >= 0)
+        written = words[WORD_WRITE_END]
+        return bool(written - self._skip_dropped() >= frames or 0 <= words[WORD_END_POSITION] <= written)
 
     def read_into(self, out: Frames) -> int:
         """Fill `out`, float32 (frames, channels); what is missing is zeros, counted as underflow before the feed's end.
@@ -222,9 +233,9 @@ class FeedReader(RingEnd):
             raise self._misfit(out)
         position = self._skip_dropped()
         ready = words[WORD_WRITE_END] - position
-        end = words[WORD_END_POSITION]
         fence.release()
         fence.acquire()
+        end = words[WORD_END_POSITION]  # behind the fence: who finds the last rows finds that they are the last
         got = frames if ready >= frames else ready if ready > 0 else 0
         start = position % self.capacity
         room = self.capacity - start

@@ -74,6 +74,51 @@ def test_the_end_is_no_underflow(feed, ramp):
     assert reader.underflow == 0
 
 
+def test_the_last_rows_come_with_the_end(feed, ramp):
+    writer, reader = feed
+    assert writer.write(ramp(0, 20), last=True) == 16
+    assert not reader.primed(17)  # four rows are yet to come
+    take(reader, 16)
+    assert not reader.finished
+    assert writer.write(ramp(16, 4), last=True) == 4
+    assert reader.primed(17)
+    assert not reader.finished
+    assert np.array_equal(take(reader, 8), ramp(16, 4))
+    assert reader.finished
+    assert reader.underflow == 0
+    writer.write(ramp(20, 2))  # more after all
+    assert not reader.primed(3)
+    assert not reader.finished
+
+
+def test_the_end_is_known_before_its_rows_are_there(feed, ramp, monkeypatch):
+    writer, reader = feed
+    seen = []
+    publish = writer._ring.write
+
+    def looked_at(rows):
+        seen.append((reader.primed(9), reader.finished))
+        publish(rows)
+        seen.append((reader.primed(9), reader.finished))
+
+    monkeypatch.setattr(writer._ring, "write", looked_at)
+    writer.write(ramp(0, 4), last=True)
+    assert seen == [(False, False), (True, False)]
+
+
+@pytest.mark.parametrize("rows", [0, 6])
+def test_a_jump_to_the_last_rows_is_never_without_an_end(feed, ramp, rows):
+    writer, reader = feed
+    writer.write(ramp(0, 8))
+    take(reader, 4)
+    writer.write(ramp(8, rows), last=True)
+    assert writer.jump(8, last=True) == 8
+    assert reader.primed(9)
+    assert np.array_equal(take(reader, 9), ramp(8, rows))
+    assert reader.finished
+    assert reader.underflow == 0
+
+
 def test_a_jump_drops_what_was_not_played(feed, ramp):
     writer, reader = feed
     writer.write(ramp(0, 16))
