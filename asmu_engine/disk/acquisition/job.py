@@ -179,9 +179,14 @@ class Acquisition(Job):
                 pace.rest(moved, self._wake)
 
     def _take_turn(self) -> int:
-        """Move what is there into the folder, at most so much that stops and trouble need not wait; the frames it went on."""
-        moved, end = 0, time.monotonic() + _TURN_S  # a disk that is slow makes even that long
-        while moved < self._turn_frames and time.monotonic() < end and (frames := self._take()):
+        """Move what is there into the folder, at most so much that stops and trouble need not wait; the frames it went on.
+
+        None means that nothing is there, or that the disk takes nothing: one chunk is tried however long this thread was held up.
+        """
+        end = time.monotonic() + _TURN_S  # a disk that is slow makes even that long
+        moved = frames = self._take()
+        while frames and moved < self._turn_frames and time.monotonic() < end:
+            frames = self._take()
             moved += frames
         return moved
 

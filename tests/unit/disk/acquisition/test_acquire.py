@@ -56,6 +56,16 @@ def test_it_begins_with_the_newest_frame_or_where_it_is_told(disk, ring, make_ri
     assert not (tmp_path / "late").exists()
 
 
+def test_a_stop_takes_all_however_long_the_thread_is_held_up(start_disk, ring, writer, sound, folder, take):
+    late = "from asmu_engine.disk.acquisition import job; job._TURN_S = -1.0\n"  # each turn is over when it begins
+    disk = start_disk("-c", late + "import runpy; runpy.run_module('asmu_engine.disk', run_name='__main__')")
+    begin(disk, ring, folder)
+    writer.write(sound(5000))
+    assert disk("stop", job=1)["frames"] == 5000
+    take.check()
+    assert np.array_equal(take.audio(), sound(5000))
+
+
 def test_a_stop_at_a_frame_is_exact(disk, ring, writer, sound, folder, take):
     begin(disk, ring, folder)
     writer.write(sound(100))
