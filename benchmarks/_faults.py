@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -20,6 +20,18 @@ from asmu_control.client import Client
 
 SETTLE_SECONDS = 15.0
 """So long a process that was replaced may grow until it is measured again."""
+
+
+class Growth(NamedTuple):
+    """Of a process after it has settled.
+
+    `kb_per_min`: the slope of its own memory. `later_kb`: how much more that was at most in the second half of its life than
+    in the first; a process that fills its buffers, and then stays, has little. `more_files`: the same of its descriptors.
+    """
+
+    kb_per_min: float
+    later_kb: float
+    more_files: int
 
 
 @dataclass(frozen=True)
@@ -188,20 +200,25 @@ class Faults:
             except (psutil.Error, OSError):
                 continue  # it was killed just now
 
-    def growth(self, name: str) -> tuple[float, int]:
-        """The steepest slope of own memory (kB a minute) of any life of a process longer than a minute, and the growth of its
-        file descriptors; both after it has settled."""
+    def growth(self, name: str) -> Growth:
+        """Of a process, the worst of its lives that were long enough to tell."""
         lives: dict[int, list[tuple[float, int, int]]] = {}
         for now, pid, size, files in self.sizes.get(name, []):
             lives.setdefault(pid, []).append((now, size, files))
-        slopes, more_files = [0.0], [0]
+        found = [Growth(0.0, 0.0, 0)]
         for life in lives.values():
             settled = [entry for entry in life if entry[0] - life[0][0] >= SETTLE_SECONDS]
             if len(settled) >= 45:
-                slopes.append(_slope([(now / 60, size / 1024) for now, size, _ in settled]))
                 half = len(settled) // 2
-                more_files.append(max(files for _, _, files in settled[half:]) - max(files for _, _, files in settled[:half]))
-        return max(slopes), max(more_files)
+                early, late = settled[:half], settled[half:]
+                found.append(
+                    Growth(
+                        _slope([(now / 60, size / 1024) for now, size, _ in settled]),
+                        (max(size for _, size, _ in late) - max(size for _, size, _ in early)) / 1024,
+                        max(files for _, _, files in late) - max(files for _, _, files in early),
+                    )
+                )
+        return Growth(*(max(values) for values in zip(*found, strict=True)))
 
 
 def _own_bytes(pid: int) -> int:

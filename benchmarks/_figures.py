@@ -72,7 +72,7 @@ RULES: Final = (
     _rule(r"(late|callback)_p50_us", -1, 0.4),
     _rule(r"(.*_)?p9\d_(ns|us|ms|s)", -1, 0.4),
     _rule(r".*_per_s", 1, 0.1),
-    _rule(r".*growth_kb", -1, 0.5, 1024),
+    _rule(r".*(growth|later)_kb", -1, 0.5, 1024),
     _rule(r".*_kb_per_min", -1, 0.5, 50),
     _rule(r".*_(kb|mb|mib)(_each)?", -1, 0.05, 0.5),
     _rule(r".*_(core|cores|cpu)", -1, 0.2, 0.01),

@@ -76,9 +76,10 @@ def soak(plan: Plan, folder: Path) -> dict[str, Any]:
         "wrong": "; ".join(wrong) or "nothing",
     }
     for name in ("host", "audio", "disk"):
-        slope, files = run.growth(name)
-        row[f"{name}_kb_per_min"] = round(slope, 1)
-        row[f"{name}_more_files"] = files
+        growth = run.growth(name)
+        row[f"{name}_kb_per_min"] = round(growth.kb_per_min, 1)
+        row[f"{name}_later_kb"] = round(growth.later_kb, 1)
+        row[f"{name}_more_files"] = growth.more_files
     row |= {
         "injected": dict(run.injected),
         "lost_by_cause": dict(by_cause),
@@ -131,7 +132,7 @@ def main() -> None:
         if not given.keep:
             shutil.rmtree(base, ignore_errors=True)
     shown = [key for key, value in rows[0].items() if not isinstance(value, dict)]
-    goals = {"verify": "whole or losses", "wrong": "nothing", "…_kb_per_min, …_more_files": "flat"}
+    goals = {"verify": "whole or losses", "wrong": "nothing", "…_kb_per_min, …_later_kb, …_more_files": "flat"}
     report("soak" if not given.hours else "soak_short", rows, shown, goals)
     if any(row["wrong"] != "nothing" for row in rows):
         raise SystemExit(1)

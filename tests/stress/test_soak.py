@@ -11,8 +11,9 @@ from benchmarks.soak import SIMULATED, soak
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(420)]
 
-MUCH_KB_PER_MINUTE = 3000
-"""A process that has just begun still grows a little; a leak of every edit, block or segment would be far more."""
+MUCH_KB = 2000
+"""More than a process had in the first half of its life: one that has just begun still fills its buffers, and then stays. A
+leak of every block, of which a gigabyte a minute goes through here, or of every edit or segment would be far more."""
 
 
 def test_two_hours_of_faults_are_accounted_for_to_the_frame(tmp_path: Path) -> None:
@@ -26,4 +27,4 @@ def test_two_hours_of_faults_are_accounted_for_to_the_frame(tmp_path: Path) -> N
     assert {"device", "device_lost"} <= set(row["lost_by_cause"])
     for name in ("host", "audio", "disk"):
         assert row[f"{name}_more_files"] <= 2, name
-        assert row[f"{name}_kb_per_min"] < MUCH_KB_PER_MINUTE, name
+        assert row[f"{name}_later_kb"] < MUCH_KB, name

@@ -266,6 +266,7 @@ def test_who_is_not_there_is_told_from_who_does_not_read(monkeypatch: pytest.Mon
         client.close()
         deadline = time.monotonic() + 10
         while endpoint.send(Peer(b"me"), [b"x"]):
+            assert endpoint.receive() is None  # ZeroMQ may need a look at what came in, as the host takes, to see who left
             assert time.monotonic() < deadline
         endpoint.close(0)
     release_engine(claim)
