@@ -11,7 +11,7 @@ from benchmarks.soak import SIMULATED, soak
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(420)]
 
-MUCH_KB = 2000
+MUCH_KB = 3000
 """More than a process had in the first half of its life: one that has just begun still fills its buffers, and then stays. A
 leak of every block, of which a gigabyte a minute goes through here, or of every edit or segment would be far more."""
 

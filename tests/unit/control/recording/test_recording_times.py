@@ -150,6 +150,6 @@ def test_times_in_their_many_forms() -> None:
     assert to_utc_ns("2026-01-01") == to_utc_ns("2026-01-01T00:00") == EPOCH
     pandas = pytest.importorskip("pandas")
     assert to_utc_ns(pandas.Timestamp(EPOCH + 1_234_567_891, tz="UTC")) == EPOCH + 1_234_567_891
-    for wrong in ("yesterday", "2026-01-01T25:00", "12:30", np.datetime64("NaT")):
+    for wrong in ("yesterday", "2026-01-01T25:00", "12:30", np.datetime64("NaT", "ns")):
         with pytest.raises(ValueError):  # noqa: PT011
             to_utc_ns(wrong)
