@@ -139,7 +139,7 @@ def test_the_end_of_a_file_device_is_the_end(tmp_path: Path) -> None:
 def test_a_signal_ends_it_in_order(tmp_path: Path, terminal: Callable[..., Terminal], number: int) -> None:
     command = terminal(*VIRTUAL, "--out", tmp_path / "friday", "--channels", "1-2")
     until(lambda: progress(command, more=r"[\d.]+ [kM]B  segment 1  lost 0"), "the progress line")
-    assert re.search(r"  1 [█ ]{6} +-∞   2 ", command.text)  # silence, of both channels
+    until(lambda: re.search(r"  1 [█ ]{6} +-∞   2 ", command.read()), "the levels of both channels, which are silent")
     until(lambda: re.search(r"disk [\d.]+ [GTM]B free, full in \d", command.read()), "the forecast")
     assert command.end(number) == 0, command.text
     assert "complete: nothing is missing" in command.text
