@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -115,7 +116,7 @@ def reach(engine: PlainEngine, job: int, seconds: float) -> None:
 
     def there() -> bool:
         facts = status(engine, job)
-        assert facts["state"] in ("running", "starting"), facts
+        assert facts["state"] in ("running", "starting"), json.dumps(facts)
         return (facts["seconds"] or 0) >= seconds
 
     until(there, f"{seconds:g} s of audio", 60)

@@ -169,7 +169,6 @@ class Guard:
         works = self._ledger_works()
         if works and held and trouble == "full":
             return True
-        # A line may fit where the manifest does not.
         elsewhere = trouble == "full" and _room(self._writer.data) > max(self._folder.settings.minimum_free, SIZE)
         if works and not elsewhere:
             return False
@@ -208,8 +207,14 @@ class Guard:
         self.tell(Warning("second_folder", f"the recording goes on in {second}; {former} takes no more: {why}"))
 
     def _ledger_works(self) -> bool:
+        """Whether the account can stay where it is: a line may still be taken by memory where the disk takes nothing any more."""
         event = ledger.Event(what="second_folder", position=self._writer.position, text=str(self._writer.data))
-        return self._noted_now(event) and self._folder.path.exists()
+        try:
+            self._folder.note(event)
+            self._folder.sync()
+        except OSError:
+            return False
+        return self._folder.path.exists()
 
     def _noted_now(self, entry: ledger.Entry) -> bool:
         try:

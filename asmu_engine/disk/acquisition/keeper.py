@@ -11,7 +11,7 @@ from typing import Any, Final
 from asmu_engine.disk.acquisition.finisher import Ended, Finisher
 from asmu_engine.disk.acquisition.folder import Folder
 from asmu_engine.disk.acquisition.guard import Guard, Warn
-from asmu_engine.disk.acquisition.syncer import Syncer
+from asmu_engine.disk.acquisition.syncer import Part, Syncer
 from asmu_engine.disk.acquisition.times import Times
 from asmu_engine.disk.acquisition.writer import Frames, Writer
 from asmu_engine.disk.job import HOST_GONE
@@ -64,6 +64,7 @@ class Keeper:
                 self._writer.position = start
             folder.begin(self._writer.position, why)
             self._guard = Guard(folder, self._writer, self._finisher, warn)
+            self._synced = (Part(self._writer.sync, lambda: self._writer.data), Part(folder.sync, lambda: folder.path))
             self._syncer = Syncer(folder.settings.sync_seconds, self._sync)
         except BaseException:
             self._finisher.close()
@@ -113,9 +114,9 @@ class Keeper:
         self._say_all()
         if (error := self._finisher.error) is not None:
             self._guard.react_to_finisher(error)
-        if (error := self._syncer.error) is not None:
-            self._syncer.error = None
-            self._guard.react(error, may_fall_back=True)
+        for part in self._synced:
+            if (error := part.take_error()) is not None:
+                self._guard.react(error, may_fall_back=True)
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
@@ -210,8 +211,7 @@ class Keeper:
                 self._guard.react(error)
 
     def _sync(self) -> None:
-        self._writer.sync()
-        self._folder.sync()
+        all(part.turn() for part in self._synced)  # none behind one that failed
 
     def _whole(self, ended: Ended, size: int, digest: str) -> None:
         folder = self._folder

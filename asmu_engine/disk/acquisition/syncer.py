@@ -5,11 +5,36 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 _SHARE: Final = 0.4
 """Of the longest time that data may be away from the disk, how much passes between two turns; the rest is for the turn."""
 _SHORTEST_PAUSE_S: Final = 0.01
+
+
+class Part:
+    """Something that is brought to the disk: `sync` does it, and `where` says in which folder it is now."""
+
+    def __init__(self, sync: Callable[[], None], where: Callable[[], Path]) -> None:
+        self._sync = sync
+        self._where = where
+        self._failed: tuple[Path, OSError] | None = None
+
+    def turn(self) -> bool:
+        """Bring it to the disk; False where that failed."""
+        where = self._where()
+        try:
+            self._sync()
+        except OSError as error:
+            self._failed = where, error
+            return False
+        return True
+
+    def take_error(self) -> OSError | None:
+        """What its disk said since this was asked last; not what one said that it has left meanwhile, however late that was."""
+        failed, self._failed = self._failed, None
+        return failed[1] if failed is not None and failed[0] == self._where() else None
 
 
 class Syncer:
@@ -23,7 +48,7 @@ class Syncer:
         Brings everything to the disk; an OSError of it is kept in `error`, and the next turn tries again.
     """
 
-    def __init__(self, seconds: float, turn: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, turn: Callable[[], object]) -> None:
         self.error: OSError | None = None
         self._pause = seconds * _SHARE
         self._turn = turn

@@ -89,7 +89,9 @@ def test_of_half_a_header_nothing_is_kept(tmp_path, format_name):
     made.write()
     part = made.ended(100, (made.position + 50, 30, "overrun"))
     whole = part.stat().st_size - 100 * made.channels * 4
-    for cut in range(0, whole + 1, 4):
+    # Of CAF's 4 kB nearly all is one chunk that is kept free: what matters is at both its ends.
+    near = 256
+    for cut in (*range(0, min(whole, near), 4), *range(near, whole - near, 128), *range(max(near, whole - near), whole + 1, 4)):
         folder = shutil.copytree(made.path, tmp_path / f"cut{cut}")
         os.truncate(folder / part.name, cut)
         verdict = clean(repair_recording(folder, in_place=True))

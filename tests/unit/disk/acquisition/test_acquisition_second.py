@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +13,11 @@ from failing_recording import FULL, Recording
 
 from asmu_engine.disk.acquisition.elsewhere import ledger_folder
 from asmu_engine.disk.acquisition.folder import Folder
+from asmu_engine.disk.acquisition.segment import SegmentFile
 from asmu_engine.protocol.errors import DiskError
 from asmu_engine.recording import ledger
 from asmu_engine.recording.checksums import read_checksums
+from asmu_engine.recording.manifest import Manifest
 
 
 def test_a_vanished_folder_takes_its_account_to_the_second(record, second, sound, tmp_path):
@@ -51,6 +57,58 @@ def test_the_account_gets_its_room_back_before_anything_ends(record, second, sou
     assert len([entry for entry in recording.entries() if isinstance(entry, ledger.SegmentWhole)]) == 1
     with pytest.raises(DiskError, match="second stopped: No space left"):
         recording.guard.react(FULL)
+
+
+def test_an_account_whose_disk_takes_lines_but_nothing_else_goes_to_the_second(record, second, sound, monkeypatch, tmp_path):
+    """A line goes into memory, and is lost there: only what arrives on the disk tells."""
+    recording = record(**second)
+    recording.segment(sound(100))
+    assert recording.finisher.wait(10)
+    recording.guard.react(FULL)
+    assert recording.folder.path == tmp_path / "take"
+    read_only = OSError(errno.EROFS, os.strerror(errno.EROFS))
+    write = Manifest.write
+
+    def fail(manifest, folder):
+        if folder == tmp_path / "take":
+            raise read_only
+        write(manifest, folder)
+
+    monkeypatch.setattr(Manifest, "write", fail)
+    recording.guard.react(read_only)
+    assert recording.folder.path == tmp_path / "second"
+    recording.segment(sound(50, first=100))
+    recording.keeper.end("stopped", lambda: None)
+    assert recording.whole() == [(0, 100), (100, 50)]
+
+
+def test_what_a_disk_said_late_does_not_end_what_goes_on_elsewhere(record, second, sound, monkeypatch, tmp_path):
+    recording = record(sync_seconds=0.05, **second)
+    begun, go_on = threading.Event(), threading.Event()
+    sync = SegmentFile.sync
+
+    def late(segment):
+        if segment.path.parent == tmp_path / "take":
+            begun.set()
+            assert go_on.wait(20)
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        sync(segment)
+
+    monkeypatch.setattr(SegmentFile, "sync", late)
+    recording.keeper.write(sound(100), 0)
+    assert begun.wait(20)
+    recording.guard.react(OSError(errno.EROFS, os.strerror(errno.EROFS)))  # what the writer saw meanwhile
+    recording.keeper.write(sound(50, first=100), 100)
+    go_on.set()
+    deadline = time.monotonic() + 20
+    while recording.keeper._synced[0]._failed is None and recording.writer.segment.synced < 50:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    recording.keeper.watch(0, 10)
+    assert recording.writer.data == tmp_path / "second"
+    monkeypatch.setattr(SegmentFile, "sync", sync)
+    recording.keeper.end("stopped", lambda: None)
+    assert recording.whole() == [(0, 100), (100, 50)]
 
 
 def test_the_last_file_in_a_full_second_folder_is_made_whole(record, second, sound, monkeypatch, tmp_path):

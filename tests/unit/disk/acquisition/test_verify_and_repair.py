@@ -177,7 +177,7 @@ def test_one_that_is_written_is_never_called_damaged(disk, make_ring, sound, fol
 
     def feed() -> None:
         with RingWriter(ring) as writer:
-            while not stop.is_set() and writer.position < 190_000:
+            while not stop.is_set() and writer.position < 60_000:
                 gap = 50 if writer.position % 3 == 1 else 0
                 writer.write(sound(100, first=writer.position + gap), position=writer.position + gap, cause=DEVICE)
                 time.sleep(0.0005)
