@@ -83,10 +83,13 @@ def account_of(path: Path, *, gone: tuple[Path, ...] = (), unfinished: tuple[Pat
     """Read a folder, and check every frame of it.
 
     Files may be missing that were in a folder that is `gone`. Those in one that is `unfinished` may still have their
-    temporary name, and more rows than count, and the list of checksums there may be older than they are.
+    temporary name, and more rows than count, or none yet, and the list of checksums there may be older than they are; the
+    ledger there may end within a line.
     """
     manifest = json.loads((path / "manifest.json").read_text())
     text = (path / "ledger.jsonl").read_text()
+    if path in unfinished:
+        text = text[: text.rfind("\n") + 1]  # behind it there may be zeros even, where a disk had only the length of the rest
     assert text.endswith("\n"), "the last line of the ledger is whole"
     entries = [json.loads(line) for line in text.splitlines()]
     assert any(line["entry"] == "segment_begun" for line in entries), "nothing was recorded"
@@ -127,7 +130,7 @@ def _check_segment(
         folder.dropped.append((first, first + rows))
     elif file.parent in unfinished and state != "segment_whole":
         part = file.with_name(f"{file.stem}.part{file.suffix}")
-        data, _ = soundfile.read(part, dtype="float32", always_2d=True)
+        data = _rows_on_disk(part if part.exists() else file, len(folder.manifest["channels"]))
         rows = rows if state == "segment_ended" else len(data)
         _check_rows(folder, file.name, data[:rows], first, rows, zeros)
     else:
@@ -139,6 +142,13 @@ def _check_segment(
         data, _ = soundfile.read(file, dtype="float32", always_2d=True)
         _check_rows(folder, file.name, data, first, rows, zeros)
     return first, first + rows
+
+
+def _rows_on_disk(file: Path, channels: int) -> np.ndarray:
+    """Of a file of which there may be no more than its name, or zeros."""
+    if not file.read_bytes().strip(b"\0"):
+        return np.zeros((0, channels), np.float32)
+    return soundfile.read(file, dtype="float32", always_2d=True)[0]
 
 
 def _check_rows(folder: Folder, name: str, data: np.ndarray, first: int, rows: int, zeros: list[tuple[int, int]]) -> None:
