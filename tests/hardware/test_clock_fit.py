@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable
@@ -17,10 +16,10 @@ import asmu_control as asmu
 from asmu_engine.protocol.clock import ClockFit
 from asmu_engine.protocol.errors import AsmuError
 
-pytestmark = pytest.mark.hardware
+pytestmark = [pytest.mark.hardware, pytest.mark.timeout(240)]
 
 SECONDS = 12.0
-ATTEMPTS = 4
+ATTEMPTS = 6
 HALF_A_SECOND = np.timedelta64(500, "ms")
 A_TENTH_NS = 100_000_000
 SILENT = re.compile("(has not called|no callback) for [0-9.]+ s")
@@ -38,38 +37,38 @@ def check_utc(block: Due) -> None:
     assert before - A_TENTH_NS < block.utc_ns + monotonic_ns - block.monotonic_ns < after + A_TENTH_NS
 
 
-def fit_of_a_stream(device: str, blocksize: int, most_still_s: float, most_late_s: float = math.inf) -> ClockFit | None:
+def fit_of_a_stream(device: str, blocksize: int, most_still_s: float, most_late_s: float) -> ClockFit | None:
     """What is known after some seconds; None where this machine kept the stream waiting, until it was taken for lost at worst.
 
     `most_still_s`: by so much the stream may fall behind for good; `most_late_s`: so late a block of it may be.
     """
     try:
         with asmu.Interface(device=device, samplerate=RATE, blocksize=blocksize, inputs=[1], outputs=[1]) as interface:
-            fit = fit_after_seconds(interface, most_still_s)
-            return fit if interface.stats()["late_max_ns"] < 1e9 * most_late_s else None
+            return fit_after_seconds(interface, most_still_s, most_late_s)
     except AsmuError as error:
         if SILENT.search(str(error)):
             return None
         raise
 
 
-def fit_after_seconds(interface: asmu.Interface, most_still_s: float) -> ClockFit | None:
+def fit_after_seconds(interface: asmu.Interface, most_still_s: float, most_late_s: float) -> ClockFit | None:
     """On the way each fit tells the time of the newest block."""
     interface.start()
     until(lambda: newest_block().monotonic_ns, 30, "there is no block")
     first = newest_block()
     fit = interface.clock_fit()
-    while interface.stats()["state"] == "running" and fit.seconds < SECONDS:
+    while (stats := interface.stats())["state"] == "running" and fit.seconds < SECONDS:
         block = newest_block()
         when, uncertainty = interface.time_of(block.position)
         fit = interface.clock_fit()
-        if stood_still(first, newest_block()) > most_still_s:
+        # A stream that stood still and caught up in a hurry is no clock either.
+        if stats["late_max_ns"] > 1e9 * most_late_s or stood_still(first, newest_block()) > most_still_s:
             return None
         check_utc(block)
         assert abs(when - np.datetime64(block.utc_ns, "ns")) < HALF_A_SECOND
         assert 0.0 < uncertainty < 0.1
         time.sleep(0.2)
-    return fit
+    return fit if stats["late_max_ns"] <= 1e9 * most_late_s else None
 
 
 def last_fit(fit_of_next: Callable[[], ClockFit | None]) -> ClockFit:
@@ -82,7 +81,7 @@ def last_fit(fit_of_next: Callable[[], ClockFit | None]) -> ClockFit:
 
 def test_two_clocks_of_a_pulseaudio_stream_agree_on_its_rate(pulse: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     use(pulse, monkeypatch)
-    fit = last_fit(lambda: fit_of_a_stream(pulse.device + ",latency=0.5", 512, 0.1))
+    fit = last_fit(lambda: fit_of_a_stream(pulse.device + ",latency=0.5", 512, 0.1, 0.25))
     # Its timer is rounded; and it wakes late on a busy machine, which the fit knows.
     assert abs(fit.ppm) < 1000.0 + 5 * fit.ppm_uncertainty
     assert fit.device_ppm is None or abs(fit.device_ppm - fit.ppm) < 100.0 + 5 * fit.ppm_uncertainty
