@@ -10,6 +10,7 @@ from asmu_control.acquiring import Acquiring
 from asmu_control.devicechannels import DeviceChannels
 from asmu_control.editing import Editing
 from asmu_control.io import Channels, IInput, Input, IOutput, Output, check_channel
+from asmu_control.leaving import leave
 from asmu_control.patch import Patch
 from asmu_control.processor import Analyzer, Processor
 from asmu_control.running import Running
@@ -248,13 +249,7 @@ class Interface(DeviceChannels, Acquiring, Editing, Running, SteppedByHand):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self.close()
-        except Exception as second:
-            # The error of the body is the one to be seen.
-            if error is None:
-                raise
-            error.add_note(f"closing the interface then failed as well: {second}")
+        leave(self.close, error, "closing the interface")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

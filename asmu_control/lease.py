@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from asmu_engine.protocol.errors import AsmuError
+from asmu_control.leaving import leave
 
 if TYPE_CHECKING:
     from asmu_control.client import Client
@@ -45,13 +45,7 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self.release()
-        except AsmuError as second:
-            # The error of the body is the one to be seen.
-            if error is None:
-                raise
-            error.add_note(f"releasing the lease then failed as well: {second}")
+        leave(self.release, error, "releasing the lease")
 
     def __repr__(self) -> str:
         return f"<Lease of {', '.join([*self.nodes, *(f'output {channel}' for channel in self.outputs)])}>"

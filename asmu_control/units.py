@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, SupportsFloat, SupportsIndex
 
 from asmu_control.io import check_channel
 from asmu_engine.protocol.errors import ConfigError
@@ -146,8 +146,11 @@ def _number(value: object) -> float | None:
     """A number, or a text that is one; None for anything else."""
     if isinstance(value, bool):
         return None
-    if hasattr(value, "__float__") or hasattr(value, "__index__"):
-        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, SupportsFloat | SupportsIndex):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):  # as of an array of several
+            return None
     if isinstance(value, str) and re.fullmatch(_NUMBER, value.strip()):
         return float(value)
     return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from asmu_control.analyzer.diskjob import DiskJob
 from asmu_control.channelfacts import channel_facts
+from asmu_control.leaving import leave
 from asmu_control.units import duration, rollover, size
 from asmu_engine.protocol.errors import AsmuError, ConfigError
 from asmu_engine.recording.unused import remove_unused
@@ -163,13 +165,7 @@ class Acquisition(DiskJob):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self.close()
-        except Exception as second:
-            # The error of the body is the one to be seen.
-            if error is None:
-                raise
-            error.add_note(f"ending the recording then failed as well: {second}")
+        leave(self.close, error, "ending the recording")
 
     def _request(self) -> dict[str, Any]:
         # A relative path is this machine's only where the engine runs on it.
@@ -229,7 +225,7 @@ def _settings(
             values[name] = str(Path(str(value)).absolute())
             values.setdefault("on_full", "second_folder")
         else:
-            values[name] = dict(value) if name == "tags" else value  # type: ignore[call-overload]
+            values[name] = dict(value) if isinstance(value, Mapping) else value
     if (values.get("on_full") == "second_folder") != bool(values.get("second_folder")):
         raise _bad("second_folder", "on_full='second_folder' and the second_folder itself go together")
     try:

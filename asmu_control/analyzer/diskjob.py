@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,9 +133,9 @@ class DiskJob(Analyzer):
         self.close()
         super().disconnect()
 
+    @abstractmethod
     def _request(self) -> dict[str, Any]:
         """The request for the job, without node, position and keep."""
-        raise NotImplementedError
 
     def _opened(self) -> None:
         self._job, self._kept_job = self._kept_job, 0

@@ -179,7 +179,7 @@ class Reading(Facts):
     def times(self, start: Place = None, stop: Place = None) -> NDArray[np.datetime64]:
         """UTC of each frame of a span: what to plot it over."""
         view, first, last = self._span(start, stop)
-        return as_datetime64(view.times.utc(np.arange(first, last, dtype=np.int64))[0])  # type: ignore[no-any-return]
+        return as_datetime64(view.times.utc(np.arange(first, last, dtype=np.int64))[0])
 
     # -- within --------------------------------------------------------------------------------------------------
 

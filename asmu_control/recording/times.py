@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +178,11 @@ def to_utc_ns(time: Time) -> int:
     return to_utc_ns(whole) + int((found["fraction"] or "0").ljust(9, "0"))
 
 
-def as_datetime64(utc_ns: Any) -> Any:
+@overload
+def as_datetime64(utc_ns: npt.NDArray[Any]) -> npt.NDArray[np.datetime64]: ...
+@overload
+def as_datetime64(utc_ns: int) -> np.datetime64: ...
+def as_datetime64(utc_ns: npt.NDArray[Any] | int) -> npt.NDArray[np.datetime64] | np.datetime64:
     """ns since 1970, one or an array, as numpy's ``datetime64[ns]``."""
     if isinstance(utc_ns, np.ndarray):
         return utc_ns.astype("datetime64[ns]")

@@ -21,11 +21,11 @@ from asmu_engine.recording.ledger import (
     SegmentWhole,
     parse_entry,
 )
-from asmu_engine.recording.manifest import Manifest, Segment
+from asmu_engine.recording.manifest import Manifest, Segment, SegmentState
 from asmu_engine.recording.names import LEDGER, MANIFEST
 from asmu_engine.recording.verdict import Problem
 
-STATES: Final[dict[type[SegmentEntry], str]] = {
+STATES: Final[dict[type[SegmentEntry], SegmentState]] = {
     SegmentBegun: "growing",
     SegmentEnded: "ended",
     SegmentWhole: "whole",

@@ -15,6 +15,8 @@ from asmu_engine.recording.names import MANIFEST
 
 VERSION: Final = 1
 
+SegmentState = Literal["growing", "ended", "whole", "dropped"]
+
 
 class Segment(BaseModel):
     """One file.
@@ -40,7 +42,7 @@ class Segment(BaseModel):
     frames: Annotated[int, Field(ge=0)]
     bytes: int = 0
     sha256: str = ""
-    state: Literal["growing", "ended", "whole", "dropped"]
+    state: SegmentState
 
 
 class Source(BaseModel):

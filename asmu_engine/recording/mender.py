@@ -160,26 +160,29 @@ class Mender:
             part.unlink()
             yield self._drop(entry, 0, "it is empty")
             return
-        facts = {"index": entry.index, "file": entry.file, "first": first}
-        self._ledger.note(ledger.SegmentEnded(**facts, frames=frames))  # type: ignore[arg-type]
+        index, file = entry.index, entry.file
+        self._ledger.note(ledger.SegmentEnded(index=index, file=file, first=first, frames=frames))
         self._ledger.sync()
-        utc_ns = segment_utc_ns(entry.file) or 0
-        size, digest = make_whole(part, self._folder / entry.file, frames, self._form, first=first, utc_ns=utc_ns)
-        self._ledger.note(ledger.SegmentWhole(**facts, frames=frames, bytes=size, sha256=digest))  # type: ignore[arg-type]
-        yield f"made {self._folder / entry.file} whole, {frames} frames"
+        utc_ns = segment_utc_ns(file) or 0
+        size, digest = make_whole(part, self._folder / file, frames, self._form, first=first, utc_ns=utc_ns)
+        self._ledger.note(ledger.SegmentWhole(index=index, file=file, first=first, frames=frames, bytes=size, sha256=digest))
+        yield f"made {self._folder / file} whole, {frames} frames"
 
     def _note_whole(self, entry: SegmentEntry, frames: int) -> Iterator[str]:
         """It has its name; only its line was missing."""
         path = self._folder / entry.file
         for name in grown_names(path.name):
             path.with_name(name).unlink(missing_ok=True)
-        facts = {"index": entry.index, "file": entry.file, "first": entry.first, "frames": frames}
-        self._ledger.note(ledger.SegmentWhole(**facts, bytes=path.stat().st_size, sha256=file_sha256(path)))  # type: ignore[arg-type]
+        size, digest = path.stat().st_size, file_sha256(path)
+        self._ledger.note(
+            ledger.SegmentWhole(index=entry.index, file=entry.file, first=entry.first, frames=frames, bytes=size, sha256=digest)
+        )
         yield f"{path} was whole, with {frames} frames; now the ledger says so"
 
     def _drop(self, entry: SegmentEntry, frames: int, reason: str) -> str:
-        facts = {"index": entry.index, "file": entry.file, "first": entry.first, "frames": frames}
-        self._ledger.note(ledger.SegmentDropped(**facts, reason=reason))  # type: ignore[arg-type]
+        self._ledger.note(
+            ledger.SegmentDropped(index=entry.index, file=entry.file, first=entry.first, frames=frames, reason=reason)
+        )
         return f"segment {entry.index}, {entry.file}, {frames} frames: {reason}"
 
     # -- axis ----------------------------------------------------------------------------------------------------

@@ -129,11 +129,8 @@ def _subtype(path: Path) -> str:
 
 def manifest_segment(entry: SegmentEntry) -> Segment:
     """What a manifest says of a segment whose last line in the ledger is this."""
-    facts = {"index": entry.index, "file": entry.file, "first": entry.first, "state": STATES[type(entry)]}
-    match entry:
-        case ledger.SegmentBegun():
-            return Segment(**facts, frames=0)  # type: ignore[arg-type]
-        case ledger.SegmentWhole():
-            return Segment(**facts, frames=entry.frames, bytes=entry.bytes, sha256=entry.sha256)  # type: ignore[arg-type]
-        case _:
-            return Segment(**facts, frames=entry.frames)  # type: ignore[arg-type]
+    frames = 0 if isinstance(entry, ledger.SegmentBegun) else entry.frames
+    segment = Segment(index=entry.index, file=entry.file, first=entry.first, frames=frames, state=STATES[type(entry)])
+    if isinstance(entry, ledger.SegmentWhole):
+        return segment.model_copy(update={"bytes": entry.bytes, "sha256": entry.sha256})
+    return segment

@@ -11,7 +11,7 @@ from typing import Any, Final
 from asmu_engine.disk.acquisition.finisher import Ended, Finisher
 from asmu_engine.disk.acquisition.folder import Folder
 from asmu_engine.disk.acquisition.guard import Guard, Warn
-from asmu_engine.disk.acquisition.syncer import Part, Syncer
+from asmu_engine.disk.acquisition.syncer import Syncer, SyncTarget
 from asmu_engine.disk.acquisition.times import Times
 from asmu_engine.disk.acquisition.writer import Frames, Writer
 from asmu_engine.disk.job import HOST_GONE
@@ -64,7 +64,10 @@ class Keeper:
                 self._writer.position = start
             folder.begin(self._writer.position, why)
             self._guard = Guard(folder, self._writer, self._finisher, warn)
-            self._synced = (Part(self._writer.sync, lambda: self._writer.data), Part(folder.sync, lambda: folder.path))
+            self._synced = (
+                SyncTarget(self._writer.sync, lambda: self._writer.data),
+                SyncTarget(folder.sync, lambda: folder.path),
+            )
             self._syncer = Syncer(folder.settings.sync_seconds, self._sync)
         except BaseException:
             self._finisher.close()

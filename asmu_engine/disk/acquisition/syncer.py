@@ -13,7 +13,7 @@ _SHARE: Final = 0.4
 _SHORTEST_PAUSE_S: Final = 0.01
 
 
-class Part:
+class SyncTarget:
     """Something that is brought to the disk: `sync` does it, and `where` says in which folder it is now."""
 
     def __init__(self, sync: Callable[[], None], where: Callable[[], Path]) -> None:

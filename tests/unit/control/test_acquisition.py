@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import asmu_control as asmu
@@ -162,6 +163,9 @@ def test_settings(tmp_path: Path, options: dict[str, Any], settings: dict[str, A
         ({"on_full": "second_folder"}, "second_folder"),
         ({"second_folder": "/a", "on_full": "stop"}, "second_folder"),
         ({"tags": {"title": "x" * 5000}}, "tags.title"),
+        ({"tags": 5}, "tags"),
+        ({"tags": ["title"]}, "tags"),
+        ({"minimum_free": np.array([1.0, 2.0])}, "minimum_free"),
         ({"sync": 1}, "sync"),
     ],
 )

@@ -68,7 +68,7 @@ def test_sizes(given: object, count: int) -> None:
     assert units.size(given) == count
 
 
-@pytest.mark.parametrize("given", ["", "MB", "2iB", "2G", "2XB", "-5", -1, "1h", True, None])
+@pytest.mark.parametrize("given", ["", "MB", "2iB", "2G", "2XB", "-5", -1, "1h", True, None, np.arange(2)])
 def test_what_is_no_size_is_refused(given: object) -> None:
     with pytest.raises(ConfigError, match="give a size"):
         units.size(given)
